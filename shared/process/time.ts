@@ -1,0 +1,26 @@
+// Owns time and randomness as parameters, and the one formula for backing off.
+import { setTimeout as timer } from 'node:timers/promises';
+
+export interface Clock {
+  /** Wall clock. For records only; never for a deadline. */
+  now(): Date;
+  /** Milliseconds that never go back. For every deadline. */
+  monotonicMs(): number;
+  /** Resolves after `ms`, or at once when `signal` aborts; never rejects. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+export const systemClock: Clock = {
+  now: () => new Date(),
+  monotonicMs: () => performance.now(),
+  sleep: (ms, signal) => timer(ms, undefined, signal ? { signal } : {}).catch(() => undefined),
+};
+
+/** A number in [0, 1). */
+export type Random = () => number;
+
+/** Exponential with full jitter in its upper half: attempt 1 waits 50–100 % of `firstMs`, doubling up to `maxMs`. Pure. */
+export function backoffMs(attempt: number, random: Random, limits = { firstMs: 50, maxMs: 5_000 }): number {
+  const whole = Math.min(limits.maxMs, limits.firstMs * 2 ** Math.min(attempt - 1, 20));
+  return whole * (0.5 + random() / 2);
+}
