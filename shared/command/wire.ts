@@ -1,0 +1,148 @@
+// Owns the wire: a command as a CloudEvents 1.0 event in structured JSON, the same bytes on every transport.
+import { createHash } from 'node:crypto';
+import canonicalize from 'canonicalize';
+import { z } from 'zod';
+import { asError } from '../process/errors.ts';
+import type { Command, Delivery, Stray } from './entry.ts';
+import { storableText } from './failure.ts';
+import {
+  commandIdOf,
+  isResourceTypeName,
+  resourceKey,
+  revision,
+  subjectFault,
+  trustedContent,
+  type ContentHash,
+  type Json,
+  type ResourceTypeName,
+  type Revision,
+} from './identity.ts';
+
+/** One command as bytes on the wire, envelope included. */
+export const COMMAND_BYTES_MAX = 256 * 1024;
+const RESERVED_TYPE = 'onelane';
+
+const text = (max: number) => z.string().min(1).max(max);
+
+/** The envelope; attributes that we do not know are CloudEvents extensions and pass. */
+export const envelopeSchema = z.looseObject({
+  specversion: z.literal('1.0'),
+  id: text(256),
+  source: text(1024),
+  type: text(128),
+  subject: text(512),
+  time: z.iso.datetime({ offset: true }).optional(),
+  datacontenttype: z.string().regex(/^application\/(json|[\w.+-]+\+json)\s*(;.*)?$/i).optional(),
+  // What JSON.parse made is Json already; walking it again would cost more than the rest of this schema.
+  data: z.custom<Json>().optional(),
+  expectedrevision: z.int().min(0).optional(),
+  traceparent: z.string().max(64).optional(),
+});
+
+export type Envelope = z.infer<typeof envelopeSchema>;
+
+/** What a command says, before it has an id: the parts that "same content" is about. */
+export interface CommandContent {
+  readonly type: string;
+  readonly subject: string;
+  readonly data: Json;
+  readonly expectedRevision: Revision | null;
+}
+
+/** SHA-256 of the canonical JSON (RFC 8785) of type, subject, data and expectedrevision; throws on what JSON cannot say. */
+export function contentHash(content: CommandContent): ContentHash {
+  const canonical = canonicalize({
+    type: content.type,
+    subject: content.subject,
+    data: content.data,
+    ...(content.expectedRevision === null ? {} : { expectedrevision: content.expectedRevision }),
+  });
+  return trustedContent(createHash('sha256').update(canonical ?? '').digest('hex'));
+}
+
+/** The structured-mode bytes of a command. */
+export function encodeCommand(command: Command, traceparent?: string): Uint8Array {
+  return Buffer.from(
+    JSON.stringify({
+      specversion: '1.0',
+      id: command.id,
+      source: command.source,
+      type: `${command.type}.${command.name}`,
+      subject: command.subject,
+      time: command.time.toISOString(),
+      datacontenttype: 'application/json',
+      data: command.data,
+      ...(command.expectedRevision === null ? {} : { expectedrevision: command.expectedRevision }),
+      ...(traceparent === undefined ? {} : { traceparent }),
+    }),
+  );
+}
+
+/** Reads a delivery; never throws. What cannot be read is a stray that says why. */
+export function decodeDelivery(delivery: Delivery): Command | Stray {
+  if (delivery.bytes.length > COMMAND_BYTES_MAX) {
+    return unreadable(`the entry has ${delivery.bytes.length} bytes; a command has at most ${COMMAND_BYTES_MAX}`);
+  }
+  try {
+    return decodeEnvelope(JSON.parse(utf8.decode(delivery.bytes)), delivery.appendedAt);
+  } catch (thrown) {
+    return unreadable(`not a JSON document in UTF-8: ${asError(thrown).message}`);
+  }
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
+function decodeEnvelope(raw: unknown, appendedAt: Date): Command | Stray {
+  const parsed = envelopeSchema.safeParse(raw);
+  if (!parsed.success) return unreadable(`not a CloudEvents 1.0 command: ${describe(parsed.error)}`);
+  const event = parsed.data;
+  const names = splitType(event.type);
+  if (names === null) return unreadable(`type "${event.type}" is not <resource type>.<command name>`);
+  if (names.type === RESERVED_TYPE) {
+    return { kind: 'stray', reason: 'operator-entry-unknown', detail: storableText(`no operator entry is called "${event.type}"`) };
+  }
+  const fault = subjectFault(event.subject);
+  if (fault !== null) return unreadable(fault);
+  return sealCommand(event, names, appendedAt);
+}
+
+function sealCommand(event: Envelope, names: { type: ResourceTypeName; name: string }, appendedAt: Date): Command {
+  const content: CommandContent = {
+    type: event.type,
+    subject: event.subject,
+    data: event.data ?? null,
+    expectedRevision: event.expectedrevision === undefined ? null : revision(event.expectedrevision),
+  };
+  return {
+    kind: 'command',
+    id: commandIdOf(event.id, event.source),
+    source: event.source,
+    type: names.type,
+    subject: event.subject,
+    key: resourceKey(names.type, event.subject),
+    name: names.name,
+    data: content.data,
+    expectedRevision: content.expectedRevision,
+    time: event.time === undefined ? appendedAt : new Date(event.time),
+    content: contentHash(content),
+  };
+}
+
+/** `account.deposit` → account, deposit; null when it has not that form. */
+export function splitType(type: string): { readonly type: ResourceTypeName; readonly name: string } | null {
+  const dot = type.indexOf('.');
+  const resource = type.slice(0, dot);
+  if (dot < 1 || dot === type.length - 1 || !isResourceTypeName(resource)) return null;
+  return { type: resource, name: type.slice(dot + 1) };
+}
+
+function describe(error: z.ZodError): string {
+  return error.issues
+    .slice(0, 3)
+    .map((issue) => `/${issue.path.join('/')}: ${issue.message}`)
+    .join('; ');
+}
+
+function unreadable(detail: string): Stray {
+  return { kind: 'stray', reason: 'unreadable', detail: storableText(detail) };
+}
