@@ -77,7 +77,7 @@ export interface Wanted {
   readonly subjects: ReadonlyMap<ResourceTypeName, readonly string[]>;
   /** Every resource that the batch names, known type or not: for holds and last revisions. */
   readonly keys: readonly ResourceKey[];
-  /** Entries that would become strays whatever is recalled, and possible id conflicts: have they been kept already? */
+  /** Entries that are strays whatever is recalled (unreadable, misrouted): have they been kept already? */
   readonly entries: readonly { readonly position: Position; readonly hash: EntryHash }[];
 }
 
@@ -88,7 +88,7 @@ export interface Recall {
   /** Of rows deleted within the ledger's retention. */
   readonly lastRevisions: ReadonlyMap<ResourceKey, Revision>;
   readonly holds: ReadonlyMap<ResourceKey, Hold>;
-  /** Hashes of wanted entries that stand among the strays of this partition already. */
+  /** Hashes of this partition's strays that have a wanted entry's hash, or (id conflicts) a wanted id. */
   readonly strays: ReadonlySet<EntryHash>;
 }
 
@@ -126,7 +126,10 @@ export interface Tally {
   readonly strays: number;
 }
 
-/** The folded change of one row. `before` null: insert; `after` null: delete. Both null never occurs. */
+/**
+ * The folded change of one row. `before` null: insert; `after` null: delete. Both null: the batch made and deleted the row again,
+ * nothing of it is written but its last revision.
+ */
 export interface RowChange {
   readonly type: ResourceTypeName;
   readonly key: ResourceKey;
