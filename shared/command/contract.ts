@@ -46,7 +46,9 @@ export function contract<Schemas extends Record<string, z.ZodType>>(
   const names = Object.keys(commands);
   const bad = names.find((name) => !COMMAND_NAME.test(name));
   if (bad !== undefined) {
-    throw new ContractMalformed(`command name "${type}.${bad}" cannot be used: choose letters, digits, . - and _, beginning with a letter`);
+    throw new ContractMalformed(
+      `command name "${type}.${bad}" cannot be used: choose letters, digits, . - and _, beginning with a letter`,
+    );
   }
   const schemas = names.map((name) => [name, jsonSchemaOf(type, name, commands[name])] as const);
   return {

@@ -54,7 +54,8 @@ export function subjectFault(subject: string): string | null {
   return null;
 }
 
-export const resourceKey = (type: ResourceTypeName, subject: string): ResourceKey => `${type}/${subject}` as ResourceKey;
+export const resourceKey = (type: ResourceTypeName, subject: string): ResourceKey =>
+  `${type}/${subject}` as ResourceKey;
 export const partition = (index: number): Partition => index as Partition;
 export const position = (at: bigint | number | string): Position => BigInt(at) as Position;
 export const revision = (count: number | string): Revision => Number(count) as Revision;

@@ -32,7 +32,10 @@ export const envelopeSchema = z.looseObject({
   type: text(128),
   subject: text(512),
   time: z.iso.datetime({ offset: true }).optional(),
-  datacontenttype: z.string().regex(/^application\/(json|[\w.+-]+\+json)\s*(;.*)?$/i).optional(),
+  datacontenttype: z
+    .string()
+    .regex(/^application\/(json|[\w.+-]+\+json)\s*(;.*)?$/i)
+    .optional(),
   // What JSON.parse made is Json already; walking it again would cost more than the rest of this schema.
   data: z.custom<Json>().optional(),
   expectedrevision: z.int().min(0).optional(),
@@ -57,7 +60,11 @@ export function contentHash(content: CommandContent): ContentHash {
     data: content.data,
     ...(content.expectedRevision === null ? {} : { expectedrevision: content.expectedRevision }),
   });
-  return trustedContent(createHash('sha256').update(canonical ?? '').digest('hex'));
+  return trustedContent(
+    createHash('sha256')
+      .update(canonical ?? '')
+      .digest('hex'),
+  );
 }
 
 /** The structured-mode bytes of a command. */
@@ -99,7 +106,11 @@ function decodeEnvelope(raw: unknown, appendedAt: Date): Command | Stray {
   const names = splitType(event.type);
   if (names === null) return unreadable(`type "${event.type}" is not <resource type>.<command name>`);
   if (names.type === RESERVED_TYPE) {
-    return { kind: 'stray', reason: 'operator-entry-unknown', detail: storableText(`no operator entry is called "${event.type}"`) };
+    return {
+      kind: 'stray',
+      reason: 'operator-entry-unknown',
+      detail: storableText(`no operator entry is called "${event.type}"`),
+    };
   }
   const fault = subjectFault(event.subject);
   if (fault !== null) return unreadable(fault);

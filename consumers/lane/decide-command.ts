@@ -1,0 +1,116 @@
+// Owns one call of a developer's `decide`: validated and frozen on the way in, checked on the way out. Pure as far as `decide` is.
+import type { Command } from '../../shared/command/entry.ts';
+import { storableText, type CommandFailure } from '../../shared/command/failure.ts';
+import type { Revision } from '../../shared/command/identity.ts';
+import { asError } from '../../shared/process/errors.ts';
+import type { AnyResourceType } from '../../shared/resources/resource-type.ts';
+
+/** A decision that was looked at: nothing a developer's code returned is trusted further than this. */
+export type Verdict =
+  | { readonly kind: 'change'; readonly state: unknown; readonly reply: string | null }
+  | { readonly kind: 'unchanged'; readonly reply: string | null }
+  | { readonly kind: 'reject'; readonly code: string; readonly detail: string }
+  | { readonly kind: 'failure'; readonly failure: CommandFailure };
+
+const REJECTION_CODE = /^[a-z0-9][a-z0-9-]{0,62}$/;
+/** Longest reply as JSON text, in characters; it is stored with every outcome. */
+export const REPLY_LENGTH_MAX = 64 * 1024;
+
+/** `state` is frozen already: as it was recalled, or by the decision that made it. */
+export function decideCommand(
+  type: AnyResourceType | undefined,
+  command: Command,
+  state: unknown,
+  revision: Revision,
+): Verdict {
+  if (type === undefined) return mismatch(`no resource type "${command.type}" is configured here`);
+  const schema = type.contract.commands.get(command.name);
+  if (schema === undefined) return mismatch(`resource type "${command.type}" has no command "${command.name}"`);
+  try {
+    const payload = schema.safeParse(command.data);
+    if (!payload.success) return mismatch(`the payload is off its contract: ${firstIssues(payload.error)}`);
+    const about = { id: command.id, key: command.key, time: new Date(command.time), revision };
+    const decision: unknown = type.decide(
+      state,
+      deepFreeze({ name: command.name, data: payload.data }),
+      Object.freeze(about),
+    );
+    return examine(decision, type);
+  } catch (thrown) {
+    return failed('decide-threw', `decide threw ${describeThrown(thrown)}`);
+  }
+}
+
+function examine(decision: unknown, type: AnyResourceType): Verdict {
+  if (typeof decision !== 'object' || decision === null)
+    return malformed(`decide returned ${String(decision)}, not a decision`);
+  if ('then' in decision) {
+    // Nobody awaits it; without a handler its rejection would end the process.
+    void Promise.resolve(decision).catch(() => undefined);
+    return malformed('decide returned a promise; it must be synchronous');
+  }
+  const kind: unknown = Reflect.get(decision, 'kind');
+  if (kind === 'reject') return examineReject(Reflect.get(decision, 'code'), Reflect.get(decision, 'detail'));
+  if (kind !== 'change' && kind !== 'unchanged')
+    return malformed(`decide returned kind ${JSON.stringify(kind) ?? 'undefined'}`);
+  const reply = replyText(Reflect.get(decision, 'reply'));
+  if (typeof reply === 'object' && reply !== null) return malformed(reply.fault);
+  if (kind === 'unchanged') return { kind, reply };
+  const state: unknown = Reflect.get(decision, 'state');
+  if (state === undefined) return malformed('a change needs a state, or null to delete the row');
+  // Said here, where one command can be blamed, rather than when the whole batch is written.
+  if (state !== null) type.rows.encode(state);
+  return { kind, state: deepFreeze(state), reply };
+}
+
+function examineReject(code: unknown, detail: unknown): Verdict {
+  if (typeof code !== 'string' || !REJECTION_CODE.test(code)) {
+    return malformed('a rejection needs a code of lower-case letters, digits and -, at most 63 characters');
+  }
+  if (typeof detail !== 'string') return malformed('a rejection needs a detail, one sentence for the caller');
+  return { kind: 'reject', code, detail: storableText(detail) };
+}
+
+function replyText(reply: unknown): string | null | { readonly fault: string } {
+  if (reply === undefined) return null;
+  const text: string | undefined = JSON.stringify(reply);
+  if (text === undefined) return { fault: 'the reply is not JSON' };
+  if (text.length > REPLY_LENGTH_MAX)
+    return { fault: `the reply has ${text.length} characters as JSON; at most ${REPLY_LENGTH_MAX}` };
+  return text.toWellFormed();
+}
+
+/** Freezes objects and arrays all the way down; a `decide` that mutates what it was given throws instead. */
+export function deepFreeze<T>(value: T): T {
+  if (typeof value !== 'object' || value === null) return value;
+  // Typed arrays with elements cannot be frozen; the codec made them for this batch alone.
+  if (ArrayBuffer.isView(value)) return value;
+  Object.freeze(value);
+  for (const name of Object.keys(value)) deepFreeze(Reflect.get(value, name));
+  return value;
+}
+
+function firstIssues(error: {
+  readonly issues: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[];
+}): string {
+  return error.issues
+    .slice(0, 3)
+    .map((issue) => `/data/${issue.path.map(String).join('/')}: ${issue.message}`)
+    .join('; ');
+}
+
+function describeThrown(thrown: unknown): string {
+  try {
+    const error = asError(thrown);
+    return `${error.name}: ${error.message}`;
+  } catch {
+    return 'something that cannot be described';
+  }
+}
+
+const mismatch = (detail: string): Verdict => failed('contract-mismatch', detail);
+const malformed = (detail: string): Verdict => failed('decision-malformed', detail);
+
+function failed(code: CommandFailure['code'], detail: string): Verdict {
+  return { kind: 'failure', failure: { code, detail: storableText(detail) } };
+}
