@@ -1,0 +1,13 @@
+// Owns the list of migrations, in the order of their numbers.
+import { migration as system } from './0001-system.ts';
+
+export interface Migration {
+  readonly number: number;
+  readonly name: string;
+  /** `true`: processes that do not know this migration must stop. `false`: it only adds, and they go on. */
+  readonly breaking: boolean;
+  /** `{schema}` stands for the quoted name of Onelane's schema. */
+  readonly sql: string;
+}
+
+export const migrations: readonly Migration[] = [system];
