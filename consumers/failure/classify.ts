@@ -13,6 +13,8 @@ export type Verdict =
   | { readonly kind: 'plan-again'; readonly sqlstate: string; readonly fresh: 'rows' | 'connection' }
   /** The statement timeout struck: try fewer at once. */
   | { readonly kind: 'too-slow'; readonly failure: CommandFailure }
+  /** Neither the server nor the network spoke: our own code is at fault, and waiting would not mend it. */
+  | { readonly kind: 'bug'; readonly cause: Error }
   | { readonly kind: 'lost'; readonly cause: Error }
   | { readonly kind: 'went-back'; readonly cause: Error };
 
@@ -29,6 +31,7 @@ const KNOWN_CLASSES = new Set(
     'F0 HV P0 XX OL'
   ).split(' '),
 );
+const BUGS = [TypeError, RangeError, ReferenceError, SyntaxError];
 const SQLSTATE = /^[0-9A-Z]{5}$/;
 
 /** `schema`: the name of Onelane's own schema; an error of one of its tables is never a command's fault. */
@@ -36,6 +39,7 @@ export function classify(error: unknown, about: { readonly schema: string }): Ve
   const cause = asError(error);
   if (cause instanceof TenureLost) return { kind: 'lost', cause };
   if (cause instanceof DatabaseWentBack) return { kind: 'went-back', cause };
+  if (BUGS.some((bug) => cause instanceof bug)) return { kind: 'bug', cause };
   const report = reportOf(cause);
   if (report === null) return { kind: 'outage', cause };
   if (report.schema === about.schema && report.sqlstate.startsWith('23')) {

@@ -28,7 +28,7 @@ export interface BatchStore {
   claim(partition: Partition, by: { readonly owner: Uuid; readonly contractHash: string }): Promise<Tenure>;
   /** One transaction: fence, recall, plan, persist, position. `locking` says how rows are recalled. */
   transact(tenure: Tenure, step: BatchStep, locking: RowLocking): Promise<Committed>;
-  /** One transaction for many steps, each under a savepoint: a step that the database refuses is planned once more with its refusal. */
+  /** One transaction for many steps, each under a savepoint: a step that the database refuses is planned once more with its refusal. After a plan that halts no further step is run. */
   transactEach(tenure: Tenure, steps: readonly BatchStep[], locking: RowLocking): Promise<Committed>;
   /** Commits that this entry is about to be decided, so that a death can be laid at its door. Raises the commit count. */
   mark(tenure: Tenure, entry: EntryHash): Promise<Tenure>;

@@ -12,30 +12,38 @@ export type Verdict =
   | { readonly kind: 'reject'; readonly code: string; readonly detail: string }
   | { readonly kind: 'failure'; readonly failure: CommandFailure };
 
+export interface ReadPayload {
+  readonly kind: 'payload';
+  readonly type: AnyResourceType;
+  readonly data: unknown;
+}
+export type Payload = ReadPayload | Failed;
+type Failed = Extract<Verdict, { kind: 'failure' }>;
+
 const REJECTION_CODE = /^[a-z0-9][a-z0-9-]{0,62}$/;
 /** Longest reply as JSON text, in characters; it is stored with every outcome. */
 export const REPLY_LENGTH_MAX = 64 * 1024;
 
-/** `state` is frozen already: as it was recalled, or by the decision that made it. */
-export function decideCommand(
-  type: AnyResourceType | undefined,
-  command: Command,
-  state: unknown,
-  revision: Revision,
-): Verdict {
+/** The payload as the contract's schema prints it, or why this consumer cannot read the command. */
+export function readPayload(type: AnyResourceType | undefined, command: Command): Payload {
   if (type === undefined) return mismatch(`no resource type "${command.type}" is configured here`);
   const schema = type.contract.commands.get(command.name);
   if (schema === undefined) return mismatch(`resource type "${command.type}" has no command "${command.name}"`);
   try {
     const payload = schema.safeParse(command.data);
-    if (!payload.success) return mismatch(`the payload is off its contract: ${firstIssues(payload.error)}`);
+    if (payload.success) return { kind: 'payload', type, data: payload.data };
+    return mismatch(`the payload is off its contract: ${firstIssues(payload.error)}`);
+  } catch (thrown) {
+    return mismatch(`the contract's schema threw ${describeThrown(thrown)}`);
+  }
+}
+
+/** `state` is frozen already: as it was recalled, or by the decision that made it. */
+export function decideCommand(payload: ReadPayload, command: Command, state: unknown, revision: Revision): Verdict {
+  const { type, data } = payload;
+  try {
     const about = { id: command.id, key: command.key, time: new Date(command.time), revision };
-    const decision: unknown = type.decide(
-      state,
-      deepFreeze({ name: command.name, data: payload.data }),
-      Object.freeze(about),
-    );
-    return examine(decision, type);
+    return examine(type.decide(state, deepFreeze({ name: command.name, data }), Object.freeze(about)), type);
   } catch (thrown) {
     return failed('decide-threw', `decide threw ${describeThrown(thrown)}`);
   }
@@ -108,9 +116,9 @@ function describeThrown(thrown: unknown): string {
   }
 }
 
-const mismatch = (detail: string): Verdict => failed('contract-mismatch', detail);
-const malformed = (detail: string): Verdict => failed('decision-malformed', detail);
+const mismatch = (detail: string): Failed => failed('contract-mismatch', detail);
+const malformed = (detail: string): Failed => failed('decision-malformed', detail);
 
-function failed(code: CommandFailure['code'], detail: string): Verdict {
+function failed(code: CommandFailure['code'], detail: string): Failed {
   return { kind: 'failure', failure: { code, detail: storableText(detail) } };
 }

@@ -6,7 +6,7 @@ import { REJECTION } from '../../shared/command/outcome.ts';
 import type { ResourceTypes } from '../../shared/resources/resource-type.ts';
 import type { FailurePolicy } from '../failure/policies.ts';
 import type { Plan, Recall } from './batch-store.ts';
-import { decideCommand } from './decide-command.ts';
+import { decideCommand, readPayload } from './decide-command.ts';
 import { Fold, type Subject } from './fold.ts';
 
 export interface PlanGiven {
@@ -64,13 +64,15 @@ function planCommand(fold: Fold, entry: Entry, command: Command, given: PlanGive
     fold.reject(entry, command, fold.subject(command), notCanonical(command, canonical));
     return null;
   }
+  const payload = readPayload(type, command);
+  if (payload.kind === 'failure') return fail(fold, entry, command, { failure: payload.failure, policy: given.policy });
   const subject = fold.subject(command);
   const mismatch = revisionMismatch(command, subject);
   if (mismatch !== null) {
     fold.reject(entry, command, subject, mismatch);
     return null;
   }
-  const verdict = decideCommand(type, command, subject.state, subject.revision);
+  const verdict = decideCommand(payload, command, subject.state, subject.revision);
   switch (verdict.kind) {
     case 'failure':
       return fail(fold, entry, command, { failure: verdict.failure, policy: given.policy });
