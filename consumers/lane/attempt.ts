@@ -63,6 +63,8 @@ export async function attempt(
   work.contention.batchesLeft = Math.max(0, work.contention.batchesLeft - 1);
   for (;;) {
     const locking = lockingFor(misses);
+    // Before a client is borrowed, and until the transaction has ended: whoever waits at the gate holds nothing.
+    const handBack = await given.gate.pass();
     try {
       const committed =
         mode === 'together'
@@ -74,6 +76,7 @@ export async function attempt(
             );
       return { kind: 'committed', committed };
     } catch (thrown) {
+      handBack();
       if (thrown instanceof BrokenInvariant || thrown instanceof LaneEnded) throw thrown;
       const verdict = classify(thrown, given);
       switch (verdict.kind) {
@@ -107,6 +110,8 @@ export async function attempt(
           await waitOutage(verdict.cause, ++outages, work);
           break;
       }
+    } finally {
+      handBack();
     }
   }
 }
@@ -151,7 +156,6 @@ function stepFor(entries: readonly Entry[], work: Work): BatchStep {
   return {
     wanted: wantedFor(entries, given.types),
     plan: async (found, refusal) => {
-      await given.gate.open();
       const made = plan(found, refusal);
       work.planned();
       await reach?.('planned', work.partition);

@@ -34,7 +34,7 @@ export async function applySuspect(
 }
 
 /** Whoever holds the gate itself need not wait at it. */
-const ALONE: Work['given']['gate'] = { open: () => undefined, exclusive: () => Promise.resolve(() => undefined) };
+const ALONE: Work['given']['gate'] = { pass: () => () => undefined, exclusive: () => Promise.resolve(() => undefined) };
 
 async function applyMarked(entry: Entry, tenure: Tenure, work: Work, onCommitted: OnCommitted): Promise<Tenure> {
   const hash = entryHash(entry.delivery);
