@@ -4,7 +4,7 @@ import type { CommandFailure } from '../../shared/command/failure.ts';
 import type { Partition, Position } from '../../shared/command/identity.ts';
 import { BrokenInvariant } from '../../shared/process/errors.ts';
 import { backoffMs } from '../../shared/process/time.ts';
-import { classify, ROW_CHANGED } from '../failure/classify.ts';
+import { classify, ROW_CHANGED, type Verdict } from '../failure/classify.ts';
 import type { BatchStep, Committed, Plan, Recall, RowLocking, Tenure } from './batch-store.ts';
 import type { LaneGiven } from './lane-given.ts';
 import { planBatch, type PlanGiven } from './plan.ts';
@@ -50,69 +50,81 @@ const TABLES_FROM_MISS = 5;
 const CONTENDED_BATCHES = 64;
 
 /** Tries until the transaction is committed or a command stands in its way; waits out outages. Throws LaneEnded. */
-export async function attempt(
+export async function attempt(entries: readonly Entry[], tenure: Tenure, work: Work, mode: Mode): Promise<Attempted> {
+  const { contention } = work;
+  const tries: Tries = { again: 0, misses: contention.batchesLeft > 0 ? 1 : 0, outages: 0 };
+  contention.batchesLeft = Math.max(0, contention.batchesLeft - 1);
+  for (;;) {
+    const tried = await once(entries, tenure, work, { mode, locking: lockingFor(tries.misses) });
+    switch (tried.kind) {
+      case 'committed':
+      case 'refusal':
+      case 'too-slow':
+        return tried;
+      case 'bug':
+        throw new BrokenInvariant('applying a batch threw', { cause: tried.cause });
+      case 'lost':
+      case 'went-back':
+        throw new LaneEnded({ kind: tried.kind, sentence: tried.cause.message }, tried.cause);
+      case 'plan-again':
+        await planAgain(tries, tried.sqlstate, work);
+        break;
+      case 'outage':
+        await waitOutage(tried.cause, ++tries.outages, work);
+        break;
+    }
+  }
+}
+
+type Mode = 'together' | 'singly';
+
+/** Mutable within one call of `attempt`. `misses`: rows that had changed since they were recalled. */
+interface Tries {
+  again: number;
+  misses: number;
+  outages: number;
+}
+
+async function once(
   entries: readonly Entry[],
   tenure: Tenure,
   work: Work,
-  mode: 'together' | 'singly',
-): Promise<Attempted> {
-  const { given } = work;
-  let again = 0;
-  let misses = work.contention.batchesLeft > 0 ? 1 : 0;
-  let outages = 0;
-  work.contention.batchesLeft = Math.max(0, work.contention.batchesLeft - 1);
-  for (;;) {
-    const locking = lockingFor(misses);
-    // Before a client is borrowed, and until the transaction has ended: whoever waits at the gate holds nothing.
-    const handBack = await given.gate.pass();
-    try {
-      const committed =
-        mode === 'together'
-          ? await given.store.transact(tenure, stepFor(entries, work), locking)
-          : await given.store.transactEach(
-              tenure,
-              entries.map((entry) => stepFor([entry], work)),
-              locking,
-            );
-      return { kind: 'committed', committed };
-    } catch (thrown) {
-      handBack();
-      if (thrown instanceof BrokenInvariant || thrown instanceof LaneEnded) throw thrown;
-      const verdict = classify(thrown, given);
-      switch (verdict.kind) {
-        case 'bug':
-          throw new BrokenInvariant('applying a batch threw', { cause: verdict.cause });
-        case 'refusal':
-        case 'too-slow':
-          return verdict;
-        case 'lost':
-        case 'went-back':
-          throw new LaneEnded({ kind: verdict.kind, sentence: verdict.cause.message }, verdict.cause);
-        case 'plan-again':
-          again++;
-          if (verdict.sqlstate === ROW_CHANGED) {
-            misses++;
-            work.contention.batchesLeft = CONTENDED_BATCHES;
-          }
-          given.observe({
-            kind: 'batch-planned-again',
-            partition: work.partition,
-            sqlstate: verdict.sqlstate,
-            attempt: again,
-          });
-          if (again > PLAN_AGAIN_MAX) {
-            await waitOutage(toError(thrown), ++outages, work);
-            again = 0;
-          } else if (again > 1)
-            await given.clock.sleep(backoffMs(again, given.random, { firstMs: 1, maxMs: 50 }), work.lost);
-          break;
-        case 'outage':
-          await waitOutage(verdict.cause, ++outages, work);
-          break;
-      }
-    } finally {
-      handBack();
-    }
+  how: { readonly mode: Mode; readonly locking: RowLocking },
+): Promise<{ readonly kind: 'committed'; readonly committed: Committed } | Verdict> {
+  const { store, gate } = work.given;
+  // Before a client is borrowed, and until the transaction has ended: whoever waits at the gate holds nothing.
+  const handBack = await gate.pass();
+  try {
+    const committed =
+      how.mode === 'together'
+        ? await store.transact(tenure, stepFor(entries, work), how.locking)
+        : await store.transactEach(
+            tenure,
+            entries.map((entry) => stepFor([entry], work)),
+            how.locking,
+          );
+    return { kind: 'committed', committed };
+  } catch (thrown) {
+    if (thrown instanceof BrokenInvariant || thrown instanceof LaneEnded) throw thrown;
+    return classify(thrown, work.given);
+  } finally {
+    handBack();
+  }
+}
+
+async function planAgain(tries: Tries, sqlstate: string, work: Work): Promise<void> {
+  const { given, partition, lost } = work;
+  tries.again++;
+  if (sqlstate === ROW_CHANGED) {
+    tries.misses++;
+    work.contention.batchesLeft = CONTENDED_BATCHES;
+  }
+  given.observe({ kind: 'batch-planned-again', partition, sqlstate, attempt: tries.again });
+  if (tries.again > PLAN_AGAIN_MAX) {
+    tries.again = 0;
+    await waitOutage(new Error(`planned again ${PLAN_AGAIN_MAX} times because of ${sqlstate}`), ++tries.outages, work);
+  } else if (tries.again > 1) {
+    await given.clock.sleep(backoffMs(tries.again, given.random, { firstMs: 1, maxMs: 50 }), lost);
   }
 }
 
@@ -172,5 +184,3 @@ function withRefusal(
 ): ReadonlyMap<Position, CommandFailure> {
   return new Map([...refused, ...entries.map((entry) => [entry.delivery.position, refusal] as const)]);
 }
-
-const toError = (thrown: unknown): Error => (thrown instanceof Error ? thrown : new Error(String(thrown)));
