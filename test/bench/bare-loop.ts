@@ -1,0 +1,125 @@
+// Owns the floor: the same writes as a lane's (fence, rows, ledger, position) by a loop with nothing else in it.
+import pg from 'pg';
+import { timed, type Contender } from './measure.ts';
+import { depositEvents, type Load } from './load.ts';
+
+const BATCH = 500;
+
+/** Reads JSON, folds, and writes each batch in two pipelined flushes. Tables: `table`, and `<table>_ledger`, `<table>_fence`. */
+export function bareLoop(url: string, table: string, load: Load): Contender {
+  return {
+    name: `bare loop, ${load.rows.toLocaleString('en')} rows`,
+    run: async () => {
+      const client = new pg.Client({ connectionString: url, pipeline: true });
+      await client.connect();
+      try {
+        await prepare(client, table);
+        const events = depositEvents(load);
+        return await timed(load.count, async () => {
+          for (let at = 0; at < events.length; at += BATCH)
+            await applyBatch(client, table, events.slice(at, at + BATCH));
+        });
+      } finally {
+        await client.end();
+      }
+    },
+  };
+}
+
+async function prepare(client: pg.Client, table: string): Promise<void> {
+  await client.query(`drop table if exists ${table}_ledger, ${table}_fence`);
+  await client.query(
+    `create table ${table}_ledger (id uuid not null, resource text not null, content bytea not null, partition integer not null,
+       at timestamptz not null, outcome text not null, revision bigint not null, code text, detail text, reply text)`,
+  );
+  await client.query(`create index on ${table}_ledger (id)`);
+  await client.query(
+    `create table ${table}_fence (partition integer primary key, epoch bigint, position bigint, commits bigint) with (fillfactor = 20)`,
+  );
+  await client.query(`insert into ${table}_fence values (0, 1, 0, 0)`);
+}
+
+async function applyBatch(client: pg.Client, table: string, batch: readonly Uint8Array[]): Promise<void> {
+  const commands = batch.map((bytes): Deposit => JSON.parse(Buffer.from(bytes).toString()));
+  const subjects = [...new Set(commands.map((command) => command.subject))];
+  const begun = client.query('begin');
+  const fenced = client.query({
+    name: 'fence',
+    text: `select epoch from ${table}_fence where partition = 0 for update`,
+  });
+  const known = client.query({
+    name: 'known',
+    text: `select id from ${table}_ledger where id = any($1::uuid[])`,
+    values: [commands.map((command) => command.id)],
+  });
+  const recalled = client.query<{ id: string; revision: string; balance: string; xmin: string }>({
+    name: 'recall',
+    text: `select id::text, revision::text, balance::text, xmin::text from ${table} where id = any($1::bigint[])`,
+    values: [subjects],
+  });
+  await Promise.all([begun, fenced, known]);
+  const rows = new Map(
+    (await recalled).rows.map((row) => [
+      row.id,
+      { ...row, balance: BigInt(row.balance), revision: Number(row.revision) },
+    ]),
+  );
+  const revisions: number[] = [];
+  for (const { subject, data } of commands) {
+    const row = rows.get(subject);
+    if (row === undefined) throw new Error(`no account ${subject}`);
+    row.balance += BigInt(data.amount);
+    row.revision++;
+    revisions.push(row.revision);
+  }
+  await write(client, table, { commands, revisions, rows: [...rows.values()] });
+}
+
+interface Deposit {
+  readonly id: string;
+  readonly subject: string;
+  readonly data: { readonly amount: number };
+}
+
+interface Written {
+  readonly commands: readonly Deposit[];
+  readonly revisions: readonly number[];
+  readonly rows: readonly {
+    readonly id: string;
+    readonly revision: number;
+    readonly balance: bigint;
+    readonly xmin: string;
+  }[];
+}
+
+async function write(client: pg.Client, table: string, { commands, revisions, rows }: Written): Promise<void> {
+  const ids = commands.map((command) => command.id);
+  await Promise.all([
+    client.query({
+      name: 'rows',
+      text: `update ${table} as t set revision = v.revision, balance = v.balance
+             from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[]) as v (id, revision, balance, xmin)
+             where t.id = v.id and t.xmin = v.xmin::xid`,
+      values: [rows.map((r) => r.id), rows.map((r) => r.revision), rows.map((r) => r.balance), rows.map((r) => r.xmin)],
+    }),
+    client.query({
+      name: 'ledger',
+      text: `insert into ${table}_ledger (id, resource, content, partition, at, outcome, revision, code, detail, reply)
+             select id, resource, decode(content, 'hex'), 0, now(), 'applied', revision, null, null, reply
+             from unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[]) as v (id, resource, content, revision, reply)`,
+      values: [
+        ids,
+        commands.map((command) => `account/${command.subject}`),
+        ids.map((id) => id.replaceAll('-', '').repeat(2)),
+        revisions,
+        commands.map(() => '{"balance":"1000000"}'),
+      ],
+    }),
+    client.query({
+      name: 'position',
+      text: `update ${table}_fence set position = position + $1, commits = commits + 1 where partition = 0`,
+      values: [commands.length],
+    }),
+    client.query('commit'),
+  ]);
+}
