@@ -9,6 +9,7 @@ function project(name: string, limits: { readonly testTimeout: number; readonly 
 
 export default defineConfig({
   test: {
+    globalSetup: 'test/support/global-setup.ts',
     pool: 'forks',
     maxWorkers: 2,
     retry: 0,
