@@ -76,7 +76,11 @@ export interface Lane {
    * At least one delivery as soon as there is one, at most `limit`; [] when nothing came within `waitMs`, and at once when `lost`
    * aborts. Consecutive, in order, never one twice. Rejects when the broker is away; the caller waits and calls again.
    */
-  next(limit: { readonly count: number; readonly bytes: number; readonly waitMs: number }): Promise<readonly Delivery[]>;
+  next(limit: {
+    readonly count: number;
+    readonly bytes: number;
+    readonly waitMs: number;
+  }): Promise<readonly Delivery[]>;
   /** Everything up to and with `through` is committed in the database. A hint: failing is an event, not an error. */
   settle(through: Position, commits: bigint): Promise<void>;
   /** After the last commit, also after `lost`. Still ours? Then `lanes()` yields the partition anew. Idempotent. */

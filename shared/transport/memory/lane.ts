@@ -1,0 +1,102 @@
+// Owns a lane over the log in memory. It has no inbox: the log itself is at hand.
+import type { Delivery } from '../../command/entry.ts';
+import { position, type Partition, type Position, type Uuid } from '../../command/identity.ts';
+import type { Clock } from '../../process/time.ts';
+import { invariant } from '../../process/errors.ts';
+import type { Hold } from '../lane-roster.ts';
+import { countOwn, diverged, foreignSystem, startingPosition } from '../resume-check.ts';
+import type { Lane, Resume } from '../transport.ts';
+import type { MemoryLog } from './log.ts';
+
+export interface MemoryLaneGiven {
+  readonly log: MemoryLog;
+  readonly systemId: Uuid | null;
+  readonly clock: Clock;
+}
+
+export class MemoryLane implements Lane {
+  readonly partition: Partition;
+  readonly lost: AbortSignal;
+  readonly #given: MemoryLaneGiven;
+  readonly #release: () => void;
+  /** Position to hand out next; null before start. */
+  #next: number | null = null;
+
+  constructor(hold: Hold, given: MemoryLaneGiven) {
+    this.partition = hold.partition;
+    this.lost = hold.lost;
+    this.#release = hold.release;
+    this.#given = given;
+  }
+
+  start(at: Resume): Promise<void> {
+    // A promise that rejects, not a throw: the executor turns one into the other.
+    return new Promise((resolve) => {
+      const { log } = this.#given;
+      log.reach();
+      const bounds = log.bounds(this.partition);
+      const first = startingPosition(at, {
+        partition: this.partition,
+        first: position(bounds.first),
+        end: position(bounds.end),
+        lastApplied: at.last === null ? null : log.at(this.partition, at.last.position),
+      });
+      this.#next = Number(first);
+      resolve();
+    });
+  }
+
+  async next(limit: {
+    readonly count: number;
+    readonly bytes: number;
+    readonly waitMs: number;
+  }): Promise<readonly Delivery[]> {
+    if (this.lost.aborted) return [];
+    const ready = this.#read(limit);
+    if (ready.length > 0 || limit.waitMs <= 0) return ready;
+    await this.#change(limit.waitMs);
+    return this.lost.aborted ? [] : this.#read(limit);
+  }
+
+  settle(through: Position): Promise<void> {
+    this.#given.log.settle(this.partition, through);
+    return Promise.resolve();
+  }
+
+  release(): Promise<void> {
+    this.#release();
+    return Promise.resolve();
+  }
+
+  #read(limit: { readonly count: number; readonly bytes: number }): readonly Delivery[] {
+    const { log, systemId } = this.#given;
+    invariant(this.#next !== null, 'a lane is started before it is read');
+    log.reach();
+    const { first, end } = log.bounds(this.partition);
+    if (end < this.#next) throw diverged(this.partition, `the log ends at ${end} and position ${this.#next} was due`);
+    if (first > this.#next)
+      throw diverged(this.partition, `the log begins at ${first}, past ${this.#next} which was due`);
+    const deliveries = log.read(this.partition, this.#next, limit);
+    const own = countOwn(deliveries, systemId);
+    const foreign = deliveries[own];
+    if (own === 0 && foreign !== undefined) throw foreignSystem(this.partition, foreign);
+    this.#next += own;
+    return foreign === undefined ? deliveries : deliveries.slice(0, own);
+  }
+
+  /** Resolves at the next change of the partition, when the lane is lost, or after `waitMs`. */
+  async #change(waitMs: number): Promise<void> {
+    const over = new AbortController();
+    const end = () => {
+      over.abort();
+    };
+    const unwatch = this.#given.log.watch(this.partition, end);
+    this.lost.addEventListener('abort', end, { once: true });
+    try {
+      await this.#given.clock.sleep(waitMs, over.signal);
+    } finally {
+      unwatch();
+      this.lost.removeEventListener('abort', end);
+    }
+  }
+}
