@@ -1,0 +1,51 @@
+// Owns the comparison of what a store holds with what the interpreter says it must hold.
+import type { Json } from '../../shared/command/identity.ts';
+import type { MemoryTruth } from '../support/simulation/memory-database.ts';
+import type { Meaning } from './interpreter.ts';
+
+/** Both sides as plain sorted records, so that a difference reads well. */
+export interface Findings {
+  readonly rows: Readonly<Record<string, unknown>>;
+  readonly goneAt: Readonly<Record<string, number>>;
+  readonly outcomes: Readonly<Record<string, unknown>>;
+  readonly parked: Readonly<Record<string, unknown>>;
+  readonly strays: readonly unknown[];
+}
+
+export function expected(meaning: Meaning): Findings {
+  return {
+    rows: sorted(meaning.rows),
+    goneAt: sorted(new Map([...meaning.revisions].filter(([key]) => !meaning.rows.has(key)))),
+    outcomes: sorted(meaning.outcomes),
+    parked: sorted(meaning.parked),
+    strays: meaning.strays,
+  };
+}
+
+export function found(truth: MemoryTruth): Findings {
+  const outcomes = new Map(
+    truth.ledger.map((row) => [
+      `${row.key} ${row.id}`,
+      {
+        outcome: row.outcome,
+        revision: row.revision,
+        code: row.code,
+        reply: row.reply === null ? null : (JSON.parse(row.reply) as Json),
+      }, // it was printed as JSON
+    ]),
+  );
+  const parked = [...truth.parked].map(
+    ([key, rows]) => [key, rows.map((row) => ({ id: row.id, code: row.failure.code }))] as const,
+  );
+  return {
+    rows: sorted(new Map([...truth.rows].map(([key, row]) => [key, { state: row.state, revision: row.revision }]))),
+    goneAt: sorted(truth.lastRevisions),
+    outcomes: sorted(outcomes),
+    parked: sorted(new Map(parked)),
+    strays: truth.strays.map((stray) => ({ hash: stray.hash, reason: stray.reason })),
+  };
+}
+
+function sorted<T>(map: ReadonlyMap<string, T>): Readonly<Record<string, T>> {
+  return Object.fromEntries([...map].sort(([a], [b]) => (a < b ? -1 : 1)));
+}

@@ -1,0 +1,145 @@
+// Owns the small world of the property tests: two resource types whose commands meet every way a decision can go.
+import { z } from 'zod';
+import { contract } from '../../shared/command/contract.ts';
+import type { Json } from '../../shared/command/identity.ts';
+import type { CommandContext, Decision, ResourceType, ResourceTypes } from '../../shared/resources/resource-type.ts';
+import type { RowStore } from '../../shared/resources/row-store.ts';
+
+interface Counter {
+  readonly value: number;
+}
+
+const counterContract = contract('counter', {
+  open: z.strictObject({}),
+  put: z.strictObject({ value: z.int() }),
+  add: z.strictObject({ by: z.int() }),
+  brittle: z.strictObject({}),
+  close: z.strictObject({}),
+  purge: z.strictObject({}),
+  vandal: z.strictObject({}),
+  later: z.strictObject({}),
+  nonsense: z.strictObject({ which: z.int().min(0).max(7) }),
+});
+
+/** A bigint key: `2` and `02` would be one row, so `02` is not canonical and `x` cannot be a key at all. */
+const counterRows: RowStore<Counter> = {
+  table: 'counters',
+  key: { name: 'id', sqlType: 'bigint' },
+  revisionColumn: 'revision',
+  columns: [{ name: 'value', sqlType: 'bigint' }],
+  canonicalSubject: (subject) => (/^[0-9]{1,15}$/.test(subject) ? String(Number(subject)) : null),
+  encode: (state) => [String(state.value)],
+  decode: ([value]) => ({ value: Number(value) }),
+};
+
+type CounterCommand = typeof counterContract extends { commands: ReadonlyMap<infer Name, unknown> }
+  ? { readonly name: Name; readonly data: unknown }
+  : never;
+
+const counterType: ResourceType<Counter, CounterCommand> = {
+  contract: counterContract,
+  rows: counterRows,
+  decide: (state, command, about) => decideCounter(state, command.name, command.data, about),
+};
+
+interface Payload {
+  readonly value?: number;
+  readonly by?: number;
+  readonly which?: number;
+}
+
+function decideCounter(state: Counter | null, name: string, data: unknown, about: CommandContext): Decision<Counter> {
+  const payload = data as Payload; // the contract's schemas let nothing else through
+  const reply: Json = {
+    id: about.id,
+    before: about.revision,
+    value: state?.value ?? null,
+    at: about.time.toISOString(),
+  };
+  switch (name) {
+    case 'open':
+      if (state !== null) return { kind: 'reject', code: 'exists', detail: `holds ${state.value}` };
+      return { kind: 'change', state: { value: 0 }, reply };
+    case 'put':
+      return { kind: 'change', state: { value: payload.value ?? 0 }, reply };
+    case 'add':
+      if (state === null) return { kind: 'reject', code: 'absent', detail: 'nothing to add to' };
+      if (payload.by === 0) return { kind: 'unchanged', reply };
+      return { kind: 'change', state: { value: state.value + (payload.by ?? 0) } };
+    case 'brittle':
+      if (state !== null && state.value % 2 !== 0) throw new Error(`odd at ${state.value}\u0000`);
+      return { kind: 'unchanged' };
+    case 'close':
+      if (state === null) return { kind: 'reject', code: 'absent', detail: 'nothing to close' };
+      return { kind: 'change', state: null, reply };
+    case 'purge':
+      return { kind: 'change', state: null, reply };
+    case 'vandal':
+      if (state !== null) (state as { value: number }).value = 1_000_000; // a bug that a developer may write
+      throw new Error('half done');
+    case 'later':
+      return Promise.resolve({ kind: 'unchanged' }) as unknown as Decision<Counter>; // another such bug
+    default:
+      return NONSENSE[payload.which ?? 0] as Decision<Counter>; // and some more
+  }
+}
+
+const NONSENSE: readonly unknown[] = [
+  undefined,
+  null,
+  'change',
+  { kind: 'explode' },
+  { kind: 'reject', code: 7, detail: 'a code is text' },
+  { kind: 'change' },
+  { kind: 'reject', code: 'No Spaces Please', detail: '' },
+  { kind: 'unchanged', reply: () => 'not JSON' },
+];
+
+interface Note {
+  readonly text: string;
+  readonly edits: number;
+}
+
+const noteContract = contract('note', {
+  write: z.strictObject({ text: z.string().max(40) }),
+  erase: z.strictObject({}),
+});
+
+const noteRows: RowStore<Note> = {
+  table: 'notes',
+  key: { name: 'name', sqlType: 'text' },
+  revisionColumn: 'changes',
+  columns: [
+    { name: 'text', sqlType: 'text' },
+    { name: 'edits', sqlType: 'integer' },
+  ],
+  canonicalSubject: (subject) => subject,
+  encode: (state) => [state.text, String(state.edits)],
+  decode: ([text, edits]) => ({ text: text ?? '', edits: Number(edits) }),
+};
+
+type NoteCommand = { readonly name: 'write' | 'erase'; readonly data: unknown };
+
+const noteType: ResourceType<Note, NoteCommand> = {
+  contract: noteContract, // payloads as decide reads them: unknown
+  rows: noteRows,
+  decide(state, command) {
+    if (command.name === 'erase') {
+      if (state === null) return { kind: 'unchanged', reply: 'was blank' };
+      return { kind: 'change', state: null };
+    }
+    const { text } = command.data as { text: string }; // the schema saw to it
+    return { kind: 'change', state: { text, edits: (state?.edits ?? 0) + 1 }, reply: [text, state?.text ?? null] };
+  },
+};
+
+export const worldTypes: ResourceTypes = new Map([
+  [counterType.contract.type, counterType as unknown as never], // types erased, as defineConfig does
+  [noteType.contract.type, noteType as unknown as never],
+]);
+
+/** The world's tables, for PostgreSQL. */
+export const WORLD_SQL = `
+create table counters (id bigint primary key, revision bigint not null, value bigint not null);
+create table notes (name text primary key, changes bigint not null, text text not null, edits integer not null);
+`;

@@ -1,0 +1,150 @@
+// Owns a batch store over Maps: the seam's promises and nothing else, with points at which a simulation may strike.
+import {
+  DatabaseWentBack,
+  TenureLost,
+  type BatchStep,
+  type BatchStore,
+  type Committed,
+  type Plan,
+  type Recall,
+  type Tenure,
+  type Wanted,
+} from '../../../consumers/lane/batch-store.ts';
+import { classify } from '../../../consumers/failure/classify.ts';
+import type { CommandFailure } from '../../../shared/command/failure.ts';
+import { epoch, resourceKey, type EntryHash, type Partition } from '../../../shared/command/identity.ts';
+import type { StoredRow } from '../../../shared/resources/row-store.ts';
+import { applyPlan, EMPTY_TRUTH, knownIds, type MemoryTruth } from './memory-database.ts';
+
+/** Called before and after each commit; what it throws is what the lane sees, and only `after` finds the commit done. */
+export interface StrikePoints {
+  beforeCommit(plans: readonly Plan[]): Promise<void> | void;
+  afterCommit(plans: readonly Plan[]): Promise<void> | void;
+}
+
+export const noStrike: StrikePoints = { beforeCommit: () => undefined, afterCommit: () => undefined };
+
+/** One partition's database; survives every lane. */
+export class MemoryDatabase {
+  truth: MemoryTruth = EMPTY_TRUTH;
+
+  /** What a crash test does to a claim that follows it: nobody is to be blamed for the test's own blows. */
+  forgiveMarker(): void {
+    this.truth = { ...this.truth, tenure: { ...this.truth.tenure, marker: null } };
+  }
+}
+
+export function memoryBatchStore(database: MemoryDatabase, strike: StrikePoints = noStrike): BatchStore {
+  const transactEach = async (tenure: Tenure, steps: readonly BatchStep[]): Promise<Committed> => {
+    checkFence(database.truth, tenure);
+    let working = database.truth;
+    const plans: Plan[] = [];
+    for (const step of steps) {
+      const done = await runStep(working, step, steps.length > 1);
+      working = done.truth;
+      plans.push(done.plan);
+    }
+    for (const step of steps) await step.beforeCommit?.();
+    await strike.beforeCommit(plans);
+    // Others may have committed while we planned: a real fence would have made them wait.
+    checkFence(database.truth, tenure);
+    database.truth = { ...working, tenure: { ...working.tenure, commits: tenure.commits + 1n } };
+    await strike.afterCommit(plans);
+    return { plans, tenure: tenureOf(database.truth, tenure.partition) };
+  };
+  return {
+    claim: (partition, by) => claim(database, partition, by.owner),
+    transact: (tenure, step) => transactEach(tenure, [step]),
+    transactEach,
+    mark: (tenure, entry) => mark(database, tenure, entry),
+    release: (tenure) => release(database, tenure),
+  };
+}
+
+async function claim(database: MemoryDatabase, partition: Partition, owner: string): Promise<Tenure> {
+  const { tenure } = database.truth;
+  const marker = tenure.marker === null ? null : { ...tenure.marker, deaths: tenure.marker.deaths + 1 };
+  const claimed = { ...tenure, epoch: tenure.epoch + 1n, owner, claims: tenure.claims + 1, marker };
+  database.truth = { ...database.truth, tenure: claimed };
+  return Promise.resolve(tenureOf(database.truth, partition));
+}
+
+async function mark(database: MemoryDatabase, tenure: Tenure, entry: EntryHash): Promise<Tenure> {
+  checkFence(database.truth, tenure);
+  const stands = database.truth.tenure;
+  const marker = stands.marker?.entry === entry ? stands.marker : { entry, deaths: 0 };
+  database.truth = { ...database.truth, tenure: { ...stands, marker, commits: stands.commits + 1n } };
+  return Promise.resolve(tenureOf(database.truth, tenure.partition));
+}
+
+async function release(database: MemoryDatabase, tenure: Tenure): Promise<void> {
+  checkFence(database.truth, tenure);
+  database.truth = { ...database.truth, tenure: { ...database.truth.tenure, owner: null, claims: 0, marker: null } };
+  return Promise.resolve();
+}
+
+function checkFence(truth: MemoryTruth, tenure: Tenure): void {
+  const stands = truth.tenure;
+  if (stands.epoch !== tenure.epoch || stands.owner !== tenure.owner)
+    throw new TenureLost('another holder is in: stop this lane');
+  if (stands.commits !== tenure.commits) throw new DatabaseWentBack('the commit count differs: claim anew');
+}
+
+/** A refused step among several is planned once more with its refusal, as under a savepoint. */
+async function runStep(
+  truth: MemoryTruth,
+  step: BatchStep,
+  among: boolean,
+): Promise<{ truth: MemoryTruth; plan: Plan }> {
+  const found = recall(truth, step.wanted);
+  const attempt = async (refusal: CommandFailure | null) => {
+    const plan = await step.plan(found, refusal);
+    return { truth: applyPlan(truth, plan), plan };
+  };
+  try {
+    return await attempt(null);
+  } catch (thrown) {
+    const verdict = classify(thrown, { schema: 'onelane' });
+    if (!among || verdict.kind !== 'refusal') throw thrown;
+    return attempt(verdict.failure);
+  }
+}
+
+/** Exactly what is wanted: a plan that needs more was not told of it. */
+function recall(truth: MemoryTruth, wanted: Wanted): Recall {
+  const rows = new Map<Parameters<typeof truth.rows.get>[0], StoredRow>();
+  for (const [type, subjects] of wanted.subjects) {
+    for (const subject of subjects) {
+      const row = truth.rows.get(resourceKey(type, subject));
+      if (row !== undefined) rows.set(resourceKey(type, subject), structuredClone(row));
+    }
+  }
+  const hashes = new Set(wanted.entries.map((entry) => entry.hash));
+  const ids = new Set<string | null>(wanted.ids);
+  return {
+    known: knownIds(truth, wanted.ids),
+    rows,
+    lastRevisions: new Map([...truth.lastRevisions].filter(([key]) => wanted.keys.includes(key))),
+    holds: new Map(
+      [...truth.parked]
+        .filter(([key]) => wanted.keys.includes(key))
+        .map(([key, rowsOfKey]) => [key, { nextNumber: rowsOfKey.length + 1 }]),
+    ),
+    strays: new Set(
+      truth.strays.filter((stray) => hashes.has(stray.hash) || ids.has(stray.id)).map((stray) => stray.hash),
+    ),
+  };
+}
+
+function tenureOf(truth: MemoryTruth, partition: Partition): Tenure {
+  const { tenure } = truth;
+  return {
+    partition,
+    epoch: epoch(tenure.epoch),
+    owner: (tenure.owner ?? '') as Tenure['owner'], // a claim has set it
+    commits: tenure.commits,
+    resume: { next: tenure.next, last: tenure.last, commits: tenure.commits },
+    claims: tenure.claims,
+    marker: tenure.marker,
+  };
+}
