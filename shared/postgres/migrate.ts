@@ -5,6 +5,7 @@ import type { Observe } from '../process/events.ts';
 import type { Database } from './database.ts';
 import { migrations as ours, type Migration } from './migrations/index.ts';
 import { quoted } from './schema-name.ts';
+import { inTransaction } from './transaction.ts';
 
 export class MigrationNeeded extends OnelaneError {
   readonly code = 'migration-needed' as const;
@@ -88,45 +89,35 @@ const readApplied = (db: Database): string =>
 
 /** The number of the migration that was applied; null when there was nothing left to do. */
 async function applyNext(db: Database, known: readonly Migration[]): Promise<number | null> {
-  const client = await db.pool.connect();
-  let broken: Error | undefined;
   try {
-    await client.query('begin isolation level read committed');
-    await client.query(`set local lock_timeout = ${LOCK_WAIT_MS}; set local statement_timeout = ${STATEMENT_MS}`);
-    await client.query('select pg_advisory_xact_lock($1, hashtext($2))', [LOCK_CLASS, db.schema]);
-    const next = await applyUnderLock(client, db, known);
-    await client.query('commit');
-    return next;
+    return await inTransaction(db.pool, async (tx) => {
+      await tx.query(`set local lock_timeout = ${LOCK_WAIT_MS}; set local statement_timeout = ${STATEMENT_MS}`);
+      await tx.query('select pg_advisory_xact_lock($1, hashtext($2))', [LOCK_CLASS, db.schema]);
+      return applyUnderLock(tx, db, known);
+    });
   } catch (cause) {
-    await client.query('rollback').catch((lost: Error) => (broken = lost));
     throw cause instanceof pg.DatabaseError && cause.code === '55P03' ? busy(cause) : cause;
-  } finally {
-    client.release(broken);
   }
 }
 
-async function applyUnderLock(
-  client: pg.PoolClient,
-  db: Database,
-  known: readonly Migration[],
-): Promise<number | null> {
+async function applyUnderLock(tx: pg.PoolClient, db: Database, known: readonly Migration[]): Promise<number | null> {
   const schema = quoted(db.schema);
-  const there = await client.query('select 1 from pg_namespace where nspname = $1', [db.schema]);
+  const there = await tx.query('select 1 from pg_namespace where nspname = $1', [db.schema]);
   // `create schema if not exists` would ask for the right to create even where nothing is to be created.
-  if (there.rowCount === 0) await client.query(`create schema ${schema}`);
-  await client.query(`
+  if (there.rowCount === 0) await tx.query(`create schema ${schema}`);
+  await tx.query(`
 create table if not exists ${schema}.migration (
   number integer primary key check (number >= 1),
   name text not null,
   breaking boolean not null,
   applied_at timestamptz not null default now()
 )`);
-  const applied = (await client.query<Applied>(readApplied(db))).rows;
+  const applied = (await tx.query<Applied>(readApplied(db))).rows;
   refuseNewer(applied, known);
   const next = pending(applied, known);
   if (next === undefined) return null;
-  await client.query(next.sql.replaceAll('{schema}', schema));
-  await client.query(`insert into ${schema}.migration (number, name, breaking) values ($1, $2, $3)`, [
+  await tx.query(next.sql.replaceAll('{schema}', schema));
+  await tx.query(`insert into ${schema}.migration (number, name, breaking) values ($1, $2, $3)`, [
     next.number,
     next.name,
     next.breaking,

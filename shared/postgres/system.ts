@@ -4,6 +4,7 @@ import { newUuid, trustedUuid, type Uuid } from '../command/identity.ts';
 import { invariant, OnelaneError } from '../process/errors.ts';
 import type { Database } from './database.ts';
 import { quoted } from './schema-name.ts';
+import { inTransaction } from './transaction.ts';
 
 export interface System {
   readonly id: Uuid;
@@ -29,7 +30,7 @@ export const PARTITIONS_DEFAULT = 16;
 
 /** Stores the identity if this is the first process, else compares. Throws SystemMismatch when this process was set up otherwise. */
 export async function openSystem(db: Database, wanted: SystemWanted): Promise<System> {
-  const stored = (await readSystem(db)) ?? (await createSystem(db, wanted));
+  const stored = (await readSystem(db)) ?? (await inTransaction(db.pool, (tx) => insertSystem(tx, db, wanted)));
   refuseMismatch(db, stored, wanted);
   return stored;
 }
@@ -43,35 +44,19 @@ export async function readSystem(db: Database, from: Pick<pg.Pool, 'query'> = db
   return row === undefined ? null : { ...row, id: trustedUuid(row.id) };
 }
 
-/** One transaction: two processes that start at once meet in the single row, and the second reads what the first committed. */
-async function createSystem(db: Database, wanted: SystemWanted): Promise<System> {
-  const client = await db.pool.connect();
-  let broken: Error | undefined;
-  try {
-    await client.query('begin isolation level read committed');
-    const stored = await insertSystem(client, db, wanted);
-    await client.query('commit');
-    return stored;
-  } catch (cause) {
-    await client.query('rollback').catch((lost: Error) => (broken = lost));
-    throw cause;
-  } finally {
-    client.release(broken);
-  }
-}
-
-async function insertSystem(client: pg.PoolClient, db: Database, wanted: SystemWanted): Promise<System> {
+/** Two processes that start at once meet in the single row, and the second reads what the first committed. */
+async function insertSystem(tx: pg.PoolClient, db: Database, wanted: SystemWanted): Promise<System> {
   const schema = quoted(db.schema);
-  await client.query(
+  await tx.query(
     `insert into ${schema}.system (id, partitions, transport, channel)
      values ($1, $2, $3, $4)
      on conflict (only_one) do nothing`,
     [newUuid(), wanted.partitions ?? PARTITIONS_DEFAULT, wanted.transport, wanted.channel],
   );
-  const stored = await readSystem(db, client);
+  const stored = await readSystem(db, tx);
   invariant(stored !== null, 'the system row was inserted, or found, a moment ago');
   for (const table of ['tenure', 'lease']) {
-    await client.query(
+    await tx.query(
       `insert into ${schema}.${table} (partition)
        select generate_series(0, $1::integer - 1)
        on conflict (partition) do nothing`,
