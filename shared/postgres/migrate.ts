@@ -24,6 +24,11 @@ export const LOCK_CLASS = 0x6f6e656c;
 const LOCK_WAIT_MS = 30_000;
 const STATEMENT_MS = 600_000;
 
+export interface MigrateOptions {
+  readonly known?: readonly Migration[];
+  readonly lockWaitMs?: number;
+}
+
 interface Applied {
   readonly number: number;
   readonly breaking: boolean;
@@ -37,8 +42,9 @@ export async function migrate(
   db: Database,
   mode: MigrateMode,
   observe: Observe,
-  known: readonly Migration[] = ours,
+  options: MigrateOptions = {},
 ): Promise<void> {
+  const { known = ours, lockWaitMs = LOCK_WAIT_MS } = options;
   const before = await appliedMigrations(db);
   refuseNewer(before, known);
   const from = highest(before);
@@ -49,7 +55,7 @@ export async function migrate(
     );
   }
   for (;;) {
-    const applied = await applyNext(db, known);
+    const applied = await applyNext(db, known, lockWaitMs);
     if (applied === null) break;
     observe({ kind: 'migrated', from: applied - 1, to: applied });
   }
@@ -88,15 +94,15 @@ const readApplied = (db: Database): string =>
   `select number, breaking from ${quoted(db.schema)}.migration order by number`;
 
 /** The number of the migration that was applied; null when there was nothing left to do. */
-async function applyNext(db: Database, known: readonly Migration[]): Promise<number | null> {
+async function applyNext(db: Database, known: readonly Migration[], lockWaitMs: number): Promise<number | null> {
   try {
     return await inTransaction(db.pool, async (tx) => {
-      await tx.query(`set local lock_timeout = ${LOCK_WAIT_MS}; set local statement_timeout = ${STATEMENT_MS}`);
+      await tx.query(`set local lock_timeout = ${lockWaitMs}; set local statement_timeout = ${STATEMENT_MS}`);
       await tx.query('select pg_advisory_xact_lock($1, hashtext($2))', [LOCK_CLASS, db.schema]);
       return applyUnderLock(tx, db, known);
     });
   } catch (cause) {
-    throw cause instanceof pg.DatabaseError && cause.code === '55P03' ? busy(cause) : cause;
+    throw cause instanceof pg.DatabaseError && cause.code === '55P03' ? busy(cause, lockWaitMs) : cause;
   }
 }
 
@@ -125,9 +131,9 @@ create table if not exists ${schema}.migration (
   return next.number;
 }
 
-function busy(cause: Error): MigrationBusy {
+function busy(cause: Error, waitedMs: number): MigrationBusy {
   return new MigrationBusy(
-    `another session held a lock that a migration needs for ${LOCK_WAIT_MS / 1_000} s: end long transactions on Onelane's tables and start again`,
+    `another session held a lock that a migration needs for ${waitedMs / 1_000} s: end long transactions on Onelane's tables and start again`,
     { cause },
   );
 }
