@@ -1,0 +1,38 @@
+// Owns the record of a halted lane in its tenure row, where operators and other processes see it.
+import type { Partition } from '../../shared/command/identity.ts';
+import type { Database } from '../../shared/postgres/database.ts';
+import { quoted } from '../../shared/postgres/schema-name.ts';
+
+export interface Halt {
+  readonly code: string;
+  readonly detail: string;
+}
+
+export interface Halts {
+  /** Unless somebody else has claimed the partition meanwhile: then it is not halted. Rejects when the database is away. */
+  record(partition: Partition, halt: Halt): Promise<void>;
+  /** Somebody is about to try again. */
+  clear(partition: Partition): Promise<void>;
+}
+
+export function haltRecords(database: Database): Halts {
+  const tenure = `${quoted(database.schema)}.tenure`;
+  return {
+    async record(partition, halt) {
+      await database.pool.query(
+        `update ${tenure}
+         set halted_code = $2, halted_detail = $3, halted_at = clock_timestamp()
+         where partition = $1 and owner is null`,
+        [partition, halt.code, halt.detail],
+      );
+    },
+    async clear(partition) {
+      await database.pool.query(
+        `update ${tenure}
+         set halted_code = null, halted_detail = null, halted_at = null
+         where partition = $1 and halted_code is not null`,
+        [partition],
+      );
+    },
+  };
+}

@@ -1,0 +1,174 @@
+// Owns the lanes that a process has open: each runs by itself, none spins, a halted one rests.
+import type { Partition } from '../../shared/command/identity.ts';
+import { asError } from '../../shared/process/errors.ts';
+import type { Observe } from '../../shared/process/events.ts';
+import { backoffMs, type Clock, type Random } from '../../shared/process/time.ts';
+import type { Lane } from '../../shared/transport/transport.ts';
+import type { LaneEnd } from '../lane/lane-given.ts';
+import type { Halt, Halts } from './halts.ts';
+
+export interface OpenLanesGiven {
+  /** Claims, serves and releases one lane; see lane/run-lane. */
+  readonly runLane: (lane: Lane) => Promise<LaneEnd>;
+  readonly leases: {
+    laneOpened(partition: Partition): void;
+    laneReleased(partition: Partition): void;
+  };
+  /** May this process act for the partition right now? Asked once more before each claim. */
+  readonly isOurs: (partition: Partition) => boolean;
+  readonly halts: Halts;
+  readonly observe: Observe;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+export interface LaneStatus {
+  readonly partition: Partition;
+  /** `waiting`: before it is claimed again. `halted`: until this process restarts, or another consumer takes the partition. */
+  readonly state: 'waiting' | 'running' | 'halted';
+  readonly since: Date;
+  readonly halt: Halt | null;
+}
+
+/** A lane that ends again and again is claimed again after so long, random so that two holders do not chase each other. */
+const CLAIM_AGAIN = { firstMs: 100, maxMs: 5_000 };
+/** Who has served so long has earned a fresh count. */
+const SERVED_WELL_MS = 10_000;
+const RECORD_AGAIN = { firstMs: 200, maxMs: 10_000 };
+
+//   yielded ──▶ waiting ──▶ running ──▶ released       waiting: only after an end that the broker or a lease did not ask for
+//      └──────▶ halted ──(lost)───────▶ released       halted: its partition's lane halted earlier in this process
+export class OpenLanes {
+  readonly #given: OpenLanesGiven;
+  readonly #lives = new Set<Promise<void>>();
+  readonly #status = new Map<Partition, LaneStatus>();
+  readonly #halted = new Map<Partition, Halt>();
+  readonly #fruitless = new Map<Partition, number>();
+  readonly #closing = new AbortController();
+
+  constructor(given: OpenLanesGiven) {
+    this.#given = given;
+  }
+
+  /** Returns at once; the lane lives on by itself until it is released. */
+  enter(lane: Lane): void {
+    const { leases } = this.#given;
+    const { partition } = lane;
+    leases.laneOpened(partition);
+    const life = this.#live(lane).finally(() => {
+      this.#status.delete(partition);
+      this.#lives.delete(life);
+      leases.laneReleased(partition);
+    });
+    this.#lives.add(life);
+  }
+
+  /** Resolves when no lane is open. They end by themselves once they are lost. */
+  async drained(): Promise<void> {
+    while (this.#lives.size > 0) await Promise.all(this.#lives);
+  }
+
+  /** No more attempts to record halts. */
+  close(): void {
+    this.#closing.abort();
+  }
+
+  status(): readonly LaneStatus[] {
+    return [...this.#status.values()].sort((a, b) => a.partition - b.partition);
+  }
+
+  /** Never rejects. */
+  async #live(lane: Lane): Promise<void> {
+    try {
+      const halt = this.#halted.get(lane.partition);
+      if (halt !== undefined) return await this.#rest(lane, halt);
+      if (await this.#mayRun(lane)) await this.#run(lane);
+      else await lane.release();
+    } catch (thrown) {
+      // Only a release can fail here, and whoever cannot be released is lost with its connection.
+      this.#given.observe({ kind: 'connection-lost', what: `lane ${lane.partition}`, cause: asError(thrown) });
+    }
+  }
+
+  async #rest(lane: Lane, halt: Halt): Promise<void> {
+    this.#enterState(lane.partition, 'halted', halt);
+    await aborted(lane.lost);
+    await lane.release();
+  }
+
+  async #mayRun(lane: Lane): Promise<boolean> {
+    const { clock, random, isOurs } = this.#given;
+    const fruitless = this.#fruitless.get(lane.partition) ?? 0;
+    if (fruitless > 0) {
+      this.#enterState(lane.partition, 'waiting', null);
+      await clock.sleep(backoffMs(fruitless, random, CLAIM_AGAIN), lane.lost);
+    }
+    if (lane.lost.aborted) return false;
+    if (isOurs(lane.partition)) return true;
+    this.#fruitless.set(lane.partition, fruitless + 1);
+    return false;
+  }
+
+  async #run(lane: Lane): Promise<void> {
+    const { clock, halts } = this.#given;
+    const { partition } = lane;
+    this.#enterState(partition, 'running', null);
+    // An old record that stays is no harm: the next one to run clears it.
+    await halts.clear(partition).catch(() => undefined);
+    const startedMs = clock.monotonicMs();
+    const end = await this.#runToEnd(lane);
+    const servedWell = clock.monotonicMs() - startedMs >= SERVED_WELL_MS;
+    const before = servedWell ? 0 : (this.#fruitless.get(partition) ?? 0);
+    if (end.kind === 'released' && lane.lost.aborted) this.#fruitless.delete(partition);
+    else this.#fruitless.set(partition, before + 1);
+    if (end.kind === 'halted') this.#halt(partition, { code: end.code, detail: end.detail });
+  }
+
+  async #runToEnd(lane: Lane): Promise<LaneEnd> {
+    const { runLane, observe } = this.#given;
+    try {
+      return await runLane(lane);
+    } catch (thrown) {
+      // It promises never to reject. What breaks its promise is a bug, and a bug halts its lane and no other.
+      const detail = `the lane's loop ended with an error, please report it: ${asError(thrown).message}`;
+      observe({ kind: 'lane-halted', partition: lane.partition, code: 'broken-invariant', detail });
+      await lane.release();
+      return { kind: 'halted', code: 'broken-invariant', detail };
+    }
+  }
+
+  #halt(partition: Partition, halt: Halt): void {
+    this.#halted.set(partition, halt);
+    void this.#record(partition, halt);
+  }
+
+  /** Never rejects; tries until it is recorded or the process ends. */
+  async #record(partition: Partition, halt: Halt): Promise<void> {
+    const { halts, clock, random } = this.#given;
+    for (let attempt = 1; !this.#closing.signal.aborted; attempt++) {
+      const failure = await halts.record(partition, halt).then(
+        () => null,
+        (cause: unknown) => asError(cause),
+      );
+      if (failure === null) return;
+      await clock.sleep(backoffMs(attempt, random, RECORD_AGAIN), this.#closing.signal);
+    }
+  }
+
+  #enterState(partition: Partition, state: LaneStatus['state'], halt: Halt | null): void {
+    this.#status.set(partition, { partition, state, since: this.#given.clock.now(), halt });
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    signal.addEventListener(
+      'abort',
+      () => {
+        resolve();
+      },
+      { once: true },
+    );
+  });
+}
