@@ -1,13 +1,15 @@
 // Owns the comparison of what a store holds with what the interpreter says it must hold.
 import type { Json } from '../../shared/command/identity.ts';
 import type { MemoryTruth } from '../support/simulation/memory-database.ts';
-import type { Meaning } from './interpreter.ts';
+import { wholeText, type Meaning } from './interpreter.ts';
 
 /** Both sides as plain sorted records, so that a difference reads well. */
 export interface Findings {
   readonly rows: Readonly<Record<string, unknown>>;
   readonly goneAt: Readonly<Record<string, number>>;
   readonly outcomes: Readonly<Record<string, unknown>>;
+  /** As many as there are outcomes: a doubled one hides in a record. */
+  readonly ledgerRows: number;
   readonly parked: Readonly<Record<string, unknown>>;
   readonly strays: readonly unknown[];
 }
@@ -17,6 +19,7 @@ export function expected(meaning: Meaning): Findings {
     rows: sorted(meaning.rows),
     goneAt: sorted(new Map([...meaning.revisions].filter(([key]) => !meaning.rows.has(key)))),
     outcomes: sorted(meaning.outcomes),
+    ledgerRows: meaning.outcomes.size,
     parked: sorted(meaning.parked),
     strays: meaning.strays,
   };
@@ -41,8 +44,9 @@ export function found(truth: MemoryTruth): Findings {
     rows: sorted(new Map([...truth.rows].map(([key, row]) => [key, { state: row.state, revision: row.revision }]))),
     goneAt: sorted(truth.lastRevisions),
     outcomes: sorted(outcomes),
+    ledgerRows: truth.ledger.length,
     parked: sorted(new Map(parked)),
-    strays: truth.strays.map((stray) => ({ hash: stray.hash, reason: stray.reason })),
+    strays: truth.strays.map((stray) => ({ text: wholeText(stray), reason: stray.reason })),
   };
 }
 

@@ -1,6 +1,5 @@
 // Owns the plain meaning of a log: its entries taken one at a time, over Maps, sharing no code with the lane's plan.
-import { createHash } from 'node:crypto';
-import type { Command, Entry } from '../../shared/command/entry.ts';
+import type { Command, Delivery, Entry } from '../../shared/command/entry.ts';
 import type { Json } from '../../shared/command/identity.ts';
 import type { AnyResourceType, ResourceTypes } from '../../shared/resources/resource-type.ts';
 
@@ -13,7 +12,7 @@ export interface Meaning {
   /** Per resource, in order. */
   readonly parked: ReadonlyMap<string, readonly { readonly id: string; readonly code: string }[]>;
   /** One each, in order of the log. */
-  readonly strays: readonly { readonly hash: string; readonly reason: string }[];
+  readonly strays: readonly { readonly text: string; readonly reason: string }[];
 }
 
 export interface PlainOutcome {
@@ -29,7 +28,7 @@ interface Books {
   readonly revisions: Map<string, number>;
   readonly outcomes: Map<string, PlainOutcome>;
   readonly parked: Map<string, { id: string; code: string }[]>;
-  readonly strays: { hash: string; reason: string }[];
+  readonly strays: { text: string; reason: string }[];
   readonly seen: Map<string, { key: string; content: string }[]>;
 }
 
@@ -136,12 +135,14 @@ function park(books: Books, command: Command, code: string): void {
   books.parked.set(command.key, [...(books.parked.get(command.key) ?? []), { id: command.id, code }]);
 }
 
-/** An entry's own hash, computed here once more; the same bytes are kept once. */
+/** The same headers and bytes are kept once. */
 function keepStray(books: Books, entry: Entry, reason: string): void {
-  const hash = createHash('sha256');
-  for (const [name, value] of Object.entries(entry.delivery.headers).sort(([a], [b]) => (a < b ? -1 : 1))) {
-    hash.update(`${name.length}:${name}${value.length}:${value}`);
-  }
-  const hex = hash.update(entry.delivery.bytes).digest('hex');
-  if (!books.strays.some((each) => each.hash === hex)) books.strays.push({ hash: hex, reason });
+  const text = wholeText(entry.delivery);
+  if (!books.strays.some((each) => each.text === text)) books.strays.push({ text, reason });
+}
+
+/** All that an entry consists of, as text that two different entries never share. */
+export function wholeText(of: Pick<Delivery, 'headers' | 'bytes'>): string {
+  const headers = Object.entries(of.headers).sort(([a], [b]) => (a < b ? -1 : 1));
+  return `${JSON.stringify(headers)} ${Buffer.from(of.bytes).toString('base64')}`;
 }

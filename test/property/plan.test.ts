@@ -59,7 +59,7 @@ test('final rows, revisions and outcomes equal those of the interpreter', async 
       await play(log, turns, { store, blow });
       expect(found(database.truth)).toEqual(expected(interpret(readEntries(log, PLACE), worldTypes)));
     }),
-    { seed, numRuns: Number(process.env['ONELANE_RUNS'] ?? 800), endOnFailure: false },
+    { seed, numRuns: Number(process.env['ONELANE_RUNS'] ?? 500), endOnFailure: false },
   );
 }, 120_000);
 

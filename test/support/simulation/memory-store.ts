@@ -34,7 +34,15 @@ export class MemoryDatabase {
   }
 }
 
-export function memoryBatchStore(database: MemoryDatabase, strike: StrikePoints = noStrike): BatchStore {
+/** `skipped` is for tests of the tests: what a store without a fence would do. */
+export type Fence = 'kept' | 'skipped';
+
+export function memoryBatchStore(
+  database: MemoryDatabase,
+  strike: StrikePoints = noStrike,
+  fence: Fence = 'kept',
+): BatchStore {
+  const checkFence = fence === 'kept' ? compareFence : () => undefined;
   const transactEach = async (tenure: Tenure, steps: readonly BatchStep[]): Promise<Committed> => {
     checkFence(database.truth, tenure);
     let working = database.truth;
@@ -48,42 +56,47 @@ export function memoryBatchStore(database: MemoryDatabase, strike: StrikePoints 
     await strike.beforeCommit(plans);
     // Others may have committed while we planned: a real fence would have made them wait.
     checkFence(database.truth, tenure);
-    database.truth = { ...working, tenure: { ...working.tenure, commits: tenure.commits + 1n } };
+    if (fence === 'skipped') working = plans.reduce(applyPlan, database.truth);
+    const { epoch: risen, owner, commits } = database.truth.tenure;
+    database.truth = { ...working, tenure: { ...working.tenure, epoch: risen, owner, commits: commits + 1n } };
     await strike.afterCommit(plans);
     return { plans, tenure: tenureOf(database.truth, tenure.partition) };
   };
   return {
-    claim: (partition, by) => claim(database, partition, by.owner),
+    claim: (partition, by) => Promise.resolve(claim(database, partition, by.owner)),
     transact: (tenure, step) => transactEach(tenure, [step]),
     transactEach,
-    mark: (tenure, entry) => mark(database, tenure, entry),
-    release: (tenure) => release(database, tenure),
+    mark: async (tenure, entry) => {
+      checkFence(database.truth, tenure);
+      return Promise.resolve(mark(database, tenure, entry));
+    },
+    release: async (tenure) => {
+      checkFence(database.truth, tenure);
+      return Promise.resolve(release(database));
+    },
   };
 }
 
-async function claim(database: MemoryDatabase, partition: Partition, owner: string): Promise<Tenure> {
+function claim(database: MemoryDatabase, partition: Partition, owner: string): Tenure {
   const { tenure } = database.truth;
   const marker = tenure.marker === null ? null : { ...tenure.marker, deaths: tenure.marker.deaths + 1 };
   const claimed = { ...tenure, epoch: tenure.epoch + 1n, owner, claims: tenure.claims + 1, marker };
   database.truth = { ...database.truth, tenure: claimed };
-  return Promise.resolve(tenureOf(database.truth, partition));
+  return tenureOf(database.truth, partition);
 }
 
-async function mark(database: MemoryDatabase, tenure: Tenure, entry: EntryHash): Promise<Tenure> {
-  checkFence(database.truth, tenure);
+function mark(database: MemoryDatabase, tenure: Tenure, entry: EntryHash): Tenure {
   const stands = database.truth.tenure;
   const marker = stands.marker?.entry === entry ? stands.marker : { entry, deaths: 0 };
   database.truth = { ...database.truth, tenure: { ...stands, marker, commits: stands.commits + 1n } };
-  return Promise.resolve(tenureOf(database.truth, tenure.partition));
+  return tenureOf(database.truth, tenure.partition);
 }
 
-async function release(database: MemoryDatabase, tenure: Tenure): Promise<void> {
-  checkFence(database.truth, tenure);
+function release(database: MemoryDatabase): void {
   database.truth = { ...database.truth, tenure: { ...database.truth.tenure, owner: null, claims: 0, marker: null } };
-  return Promise.resolve();
 }
 
-function checkFence(truth: MemoryTruth, tenure: Tenure): void {
+function compareFence(truth: MemoryTruth, tenure: Tenure): void {
   const stands = truth.tenure;
   if (stands.epoch !== tenure.epoch || stands.owner !== tenure.owner)
     throw new TenureLost('another holder is in: stop this lane');

@@ -1,0 +1,58 @@
+// Owns the one property of a whole lane, for the tests that prove it and for those that prove that it can fail.
+import fc from 'fast-check';
+import { expect } from 'vitest';
+import type { BatchStore } from '../../consumers/lane/batch-store.ts';
+import { readEntries } from '../../consumers/lane/read-batch.ts';
+import type { Lane } from '../../shared/transport/transport.ts';
+import { tellStory } from '../support/simulation/lane-story.ts';
+import { memoryBatchStore, MemoryDatabase, type Fence } from '../support/simulation/memory-store.ts';
+import { ModelLog, type Positions } from '../support/simulation/model-log.ts';
+import { seededRandom } from '../support/simulation/random.ts';
+import { expected, found } from './compare.ts';
+import { interpret } from './interpreter.ts';
+import { logs, PLACE } from './logs.ts';
+import { blows } from './stories.ts';
+import { worldTypes } from './world.ts';
+
+export interface Cast {
+  readonly positions: Positions;
+  readonly fence: Fence;
+  sabotage?(lane: Lane, store: BatchStore): { readonly lane: Lane; readonly store: BatchStore };
+  /** How many entries were delivered again, in each story. */
+  onRedelivered?(count: number): void;
+}
+
+/** Whatever befalls the holders: no lane halts, nothing is left over, no zombie commits, and the end is the interpreter's. */
+export function laneIsExact(cast: Cast) {
+  return fc.asyncProperty(logs(60), blows, fc.nat(), async (log, dealt, seed) => {
+    const database = new MemoryDatabase();
+    const model = new ModelLog(log);
+    const told = await tellStory(
+      {
+        log: model,
+        store: losingStore(database, seed, cast.fence),
+        types: worldTypes,
+        place: PLACE,
+        positions: cast.positions,
+        seed,
+        forgiveMarker: () => database.forgiveMarker(),
+        ...(cast.sabotage === undefined ? {} : { sabotage: cast.sabotage }),
+      },
+      dealt,
+    );
+    cast.onRedelivered?.(model.redelivered);
+    expect(told.ends.filter((end) => end.kind === 'halted')).toEqual([]);
+    expect(told.unapplied).toBe(0);
+    expect(told.zombieCommits).toBe(0);
+    expect(found(database.truth)).toEqual(expected(interpret(readEntries(log, PLACE), worldTypes)));
+  });
+}
+
+/** One connection in thirty is lost around its commit; whether before or after, the lane cannot tell. */
+function losingStore(database: MemoryDatabase, seed: number, fence: Fence): BatchStore {
+  const random = seededRandom(seed);
+  const lose = (): void => {
+    if (random() < 0.03) throw new Error('the connection was lost');
+  };
+  return memoryBatchStore(database, { beforeCommit: lose, afterCommit: lose }, fence);
+}

@@ -1,0 +1,166 @@
+// Owns the stories that a lane lives through in memory: deaths, freezes and lost connections at drawn signals, until all is applied.
+import { decideGate } from '../../../consumers/decide-gate.ts';
+import { parkAndWait } from '../../../consumers/failure/policies.ts';
+import type { BatchStore } from '../../../consumers/lane/batch-store.ts';
+import { runLane } from '../../../consumers/lane/run-lane.ts';
+import type { LaneEnd, LaneGiven } from '../../../consumers/lane/lane-given.ts';
+import type { LanePlace } from '../../../consumers/lane/read-batch.ts';
+import { newUuid } from '../../../shared/command/identity.ts';
+import type { OnelaneEvent } from '../../../shared/process/events.ts';
+import type { LaneSignal } from '../../../shared/process/test-signal.ts';
+import type { Clock } from '../../../shared/process/time.ts';
+import type { ResourceTypes } from '../../../shared/resources/resource-type.ts';
+import type { Lane } from '../../../shared/transport/transport.ts';
+import type { ModelLog, Positions } from './model-log.ts';
+import { seededRandom } from './random.ts';
+
+/** One blow: at the nth time that `signal` is reached in a holder's life, and what becomes of the holder. */
+export interface Blow {
+  readonly signal: LaneSignal;
+  readonly nth: number;
+  /** `dies`: kill -9. `freezes`: stopped past its lease, woken after its successor has worked on. */
+  readonly act: 'dies' | 'freezes';
+  /** How many signals a successor passes before a frozen holder wakes. */
+  readonly wakesAfter: number;
+  /** In thousandths: how far back the log is read again, where positions are the lane's own. */
+  readonly backTo: number;
+}
+
+export interface Stage {
+  readonly log: ModelLog;
+  readonly store: BatchStore;
+  readonly types: ResourceTypes;
+  readonly place: LanePlace;
+  readonly positions: Positions;
+  /** Between two holders; a crash test's own blows must not be laid at a command's door. */
+  forgiveMarker(): Promise<void> | void;
+  /** A saboteur may stand between lane and store, or lane and log. */
+  sabotage?(lane: Lane, store: BatchStore): { readonly lane: Lane; readonly store: BatchStore };
+  readonly seed: number;
+}
+
+export interface Told {
+  readonly ends: readonly LaneEnd[];
+  readonly events: readonly OnelaneEvent[];
+  /** Holders that were stopped, woken, and then saw a commit of theirs succeed. */
+  readonly zombieCommits: number;
+  readonly unapplied: number;
+}
+
+/** Holders that a story may need; a system that makes no progress at all ends here. */
+const HOLDERS_MAX = 200;
+
+export async function tellStory(stage: Stage, blows: readonly Blow[]): Promise<Told> {
+  const ends: LaneEnd[] = [];
+  const events: OnelaneEvent[] = [];
+  const zombies: Zombie[] = [];
+  const random = seededRandom(stage.seed);
+  const frozen = { wake: () => undefined as void, inSignals: Infinity };
+  for (let holder = 0; holder < HOLDERS_MAX; holder++) {
+    await stage.forgiveMarker();
+    const blow = blows[holder] ?? null;
+    const life = liveOnce(stage, { blow, random, frozen, events });
+    const end = await life.ended;
+    if (end === 'dead') continue;
+    if (end === 'frozen') {
+      zombies.push(life.zombie);
+      continue;
+    }
+    ends.push(end);
+    if (end.kind === 'halted') break;
+    if (stage.log.isSettled && holder >= blows.length) break;
+  }
+  frozen.wake();
+  for (const zombie of zombies) ends.push(await zombie.ended);
+  return {
+    ends,
+    events,
+    zombieCommits: zombies.reduce((sum, zombie) => sum + zombie.commits, 0),
+    unapplied: stage.log.pending,
+  };
+}
+
+interface Zombie {
+  readonly ended: Promise<LaneEnd>;
+  /** Since it woke. */
+  commits: number;
+}
+
+interface Life {
+  readonly blow: Blow | null;
+  readonly random: () => number;
+  readonly frozen: { wake: () => void; inSignals: number };
+  readonly events: OnelaneEvent[];
+}
+
+function liveOnce(
+  stage: Stage,
+  life: Life,
+): { readonly ended: Promise<LaneEnd | 'dead' | 'frozen'>; readonly zombie: Zombie } {
+  const { blow, frozen } = life;
+  let strike: (how: 'dead' | 'frozen') => void = () => undefined;
+  const struck = new Promise<'dead' | 'frozen'>((resolve) => (strike = resolve));
+  let countdown = blow?.nth ?? Infinity;
+  let isWoken = false;
+  const reach = (signal: LaneSignal): Promise<void> | undefined => {
+    if (--frozen.inSignals === 0) frozen.wake();
+    if (signal === 'committed' && isWoken) zombie.commits++;
+    if (signal !== blow?.signal || --countdown !== 0) return undefined;
+    if (blow.act === 'dies') {
+      strike('dead');
+      return new Promise(() => undefined); // it never comes back
+    }
+    frozen.wake();
+    frozen.inSignals = blow.wakesAfter;
+    return new Promise((resolve) => {
+      frozen.wake = () => {
+        isWoken = true;
+        resolve();
+      };
+      strike('frozen');
+    });
+  };
+  const lane = stage.log.lane(stage.place.partition, {
+    positions: stage.positions,
+    backTo: blow?.backTo ?? 1000,
+    batchSize: () => 1 + Math.floor(life.random() * 12),
+  });
+  const cast = stage.sabotage?.(lane, stage.store) ?? { lane, store: stage.store };
+  const whole = runLane(cast.lane, given(stage, cast.store, { reach, random: life.random, events: life.events }));
+  const zombie: Zombie = { ended: whole, commits: 0 };
+  return { ended: Promise.race([whole, struck]), zombie };
+}
+
+function given(
+  stage: Stage,
+  store: BatchStore,
+  own: {
+    readonly reach: NonNullable<LaneGiven['reach']>;
+    readonly random: () => number;
+    readonly events: OnelaneEvent[];
+  },
+): LaneGiven {
+  return {
+    store,
+    types: stage.types,
+    contractHash: 'any',
+    policy: parkAndWait(own.random),
+    gate: decideGate(),
+    limits: { batchCountMax: 20, batchBytesMax: 1_000_000, lingerMs: 0 },
+    system: { id: newUuid(), partitions: stage.place.partitions },
+    schema: 'onelane',
+    databaseAnswers: () => Promise.resolve(true),
+    newOwner: newUuid,
+    observe: (event) => own.events.push(event),
+    clock: hurriedClock,
+    random: own.random,
+    reach: own.reach,
+  };
+}
+
+/** Time passes as fast as it is waited for. */
+const hurriedClock: Clock = {
+  now: () => new Date(0),
+  monotonicMs: () => performance.now(),
+  sleep: () => new Promise((resolve) => setImmediate(resolve)),
+};
