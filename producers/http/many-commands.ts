@@ -1,0 +1,172 @@
+// Owns POST /v1/commands for many commands: published as they are read, answered with one result per line after the body ends.
+import { setImmediate as turn } from 'node:timers/promises';
+import type { FastifyReply } from 'fastify';
+import { readDraft } from '../draft.ts';
+import { isFault, type Fault } from '../fault.ts';
+import type { Series, Submission } from '../partition-queue.ts';
+import type { Sealed } from '../seal.ts';
+import type { Exchange } from './commands.ts';
+import type { HttpGiven } from './http-given.ts';
+import type { Line } from './lines.ts';
+import { problem, STATUS, type ProblemCode } from './problem.ts';
+import { sendProblem } from './reply.ts';
+import { singleOnlyHeaders } from './request-headers.ts';
+
+export interface ManyCommands {
+  readonly lines: AsyncIterator<readonly Line[], 'whole' | 'too-large'>;
+  readonly answer: 'lines' | 'list';
+}
+
+/** Past this many failures a result says its code only: results stay small however bad the body is. */
+const DETAILS_MAX = 1_000;
+const DETAIL_LENGTH_MAX = 300;
+/** Commands between two turns of the event loop. */
+const BETWEEN_TURNS = 200;
+
+export async function postMany(given: HttpGiven, exchange: Exchange, many: ManyCommands): Promise<FastifyReply> {
+  const single = singleOnlyHeaders(exchange.request.headers);
+  if (single.length > 0) {
+    return sendProblem(
+      exchange.reply,
+      problem('header-not-for-many', `Sent with many commands: ${single.join(', ')}.`),
+    );
+  }
+  const results = new Results();
+  const end = await submitAll(given, { form: exchange.form, lines: many.lines }, results);
+  await results.complete();
+  if (end !== 'whole') {
+    const detail = `Read up to a bound; what was read until then has its results here (${results.texts.length}).`;
+    return sendProblem(exchange.reply, problem(end, detail, { results: results.documents() }));
+  }
+  const type = many.answer === 'list' ? 'application/json; charset=utf-8' : 'application/x-ndjson; charset=utf-8';
+  return exchange.reply.code(STATUS.ok).header('content-type', type).send(results.print(many.answer));
+}
+
+interface Upload {
+  readonly form: Exchange['form'];
+  readonly lines: ManyCommands['lines'];
+}
+
+/** Slowed by the submitter's bound, and so is the socket behind the lines. */
+async function submitAll(given: HttpGiven, upload: Upload, results: Results): Promise<'whole' | ProblemCode> {
+  const series: Series = { broken: new Set() };
+  let sinceTurn = 0;
+  for (;;) {
+    const read = await upload.lines.next();
+    if (read.done === true) return read.value === 'whole' ? 'whole' : 'body-too-large';
+    for (const line of read.value) {
+      if (results.texts.length >= given.limits.commands) return 'too-many-commands';
+      const room = submitLine(given, { line, form: upload.form, series }, results);
+      if (room !== undefined) await room;
+      sinceTurn += 1;
+      if (sinceTurn >= BETWEEN_TURNS) {
+        sinceTurn = 0;
+        await turn();
+      }
+    }
+  }
+}
+
+interface LineSubmission {
+  readonly line: Line;
+  readonly form: Exchange['form'];
+  readonly series: Series;
+}
+
+function submitLine(
+  given: HttpGiven,
+  { line, form, series }: LineSubmission,
+  results: Results,
+): Promise<void> | undefined {
+  const at = results.begin();
+  const sealed = sealLine(given, line, form);
+  if (isFault(sealed)) {
+    results.invalid(at, line.number, sealed);
+    return undefined;
+  }
+  return given.submitter.submitNext(sealed, series, (submission) => {
+    results.submitted(at, line.number, { sealed, submission });
+  });
+}
+
+function sealLine(given: HttpGiven, line: Line, form: Exchange['form']): Sealed | Fault {
+  if (line.kind === 'unreadable') return line.fault;
+  const draft = readDraft(line.value, form);
+  return isFault(draft) ? draft : given.submitter.seal(draft);
+}
+
+/** One JSON text per line, kept compact; complete when every command that was begun has its answer. */
+class Results {
+  readonly texts: string[] = [];
+  private open = 0;
+  private failures = 0;
+  private onComplete: () => void = () => undefined;
+
+  begin(): number {
+    this.open += 1;
+    return this.texts.push('') - 1;
+  }
+
+  invalid(at: number, line: number, { code, detail, pointers }: Fault): void {
+    const pointer = pointers[0]?.pointer;
+    this.finish(at, {
+      line,
+      status: 'invalid',
+      code,
+      ...this.detailed(detail),
+      ...(pointer === undefined ? {} : { pointer }),
+    });
+  }
+
+  submitted(
+    at: number,
+    line: number,
+    { sealed, submission }: { readonly sealed: Sealed; readonly submission: Submission },
+  ): void {
+    const { id, partition } = sealed;
+    if (submission.kind === 'accepted') {
+      const position = submission.position === null ? null : Number(submission.position);
+      this.finish(at, { line, id, status: 'accepted', partition, position });
+      return;
+    }
+    this.finish(at, { line, id, status: submission.kind, ...this.detailed(detailOf(submission)) });
+  }
+
+  async complete(): Promise<void> {
+    if (this.open === 0) return;
+    await new Promise<void>((resolve) => (this.onComplete = resolve));
+  }
+
+  print(as: ManyCommands['answer']): string {
+    if (as === 'list') return `[${this.texts.join(',')}]`;
+    return this.texts.length === 0 ? '' : `${this.texts.join('\n')}\n`;
+  }
+
+  documents(): readonly unknown[] {
+    return this.texts.map((text): unknown => JSON.parse(text));
+  }
+
+  private detailed(detail: string): { readonly detail?: string } {
+    this.failures += 1;
+    return this.failures > DETAILS_MAX ? {} : { detail: detail.slice(0, DETAIL_LENGTH_MAX).toWellFormed() };
+  }
+
+  private finish(at: number, document: object): void {
+    this.texts[at] = JSON.stringify(document);
+    this.open -= 1;
+    if (this.open === 0) this.onComplete();
+  }
+}
+
+function detailOf(submission: Exclude<Submission, { kind: 'accepted' }>): string {
+  switch (submission.kind) {
+    case 'not-attempted':
+      return 'an earlier command of this resource was not stored: send both again, in this order';
+    case 'not-accepted':
+      return submission.reason;
+    case 'outcome-unknown':
+      return `${submission.cause.message}: repeat it with this id`;
+    case 'refused-busy':
+      return 'too many commands are in flight';
+  }
+}

@@ -1,0 +1,174 @@
+// Owns sealing: a draft is checked against its contract, gets its id, and becomes the bytes that every transport carries.
+import type { z } from 'zod';
+import type { Contract } from '../shared/command/contract.ts';
+import { HEADER, type Headers } from '../shared/command/entry.ts';
+import {
+  commandIdOf,
+  newCommandId,
+  resourceKey,
+  subjectFault,
+  type ContentHash,
+  type Json,
+  type ResourceTypeName,
+  type Uuid,
+} from '../shared/command/identity.ts';
+import { partitionOf } from '../shared/command/routing.ts';
+import { COMMAND_BYTES_MAX, contentHash, encodeCommand, splitType } from '../shared/command/wire.ts';
+import { asError } from '../shared/process/errors.ts';
+import type { Routed } from '../shared/transport/transport.ts';
+import { pointedFaults, SOURCE_DEFAULT, type Draft } from './draft.ts';
+import { fault, faultAt, type Fault } from './fault.ts';
+
+/** A command whose bytes, id and partition are final. */
+export interface Sealed extends Routed {
+  /** `<resource type>.<command name>`, as sent. */
+  readonly type: string;
+  readonly subject: string;
+  readonly content: ContentHash;
+}
+
+/** What a producer needs to know of a resource type. */
+export interface SealingType {
+  readonly contract: Contract;
+  readonly rows: { canonicalSubject(subject: string): string | null };
+}
+
+export interface SealGiven {
+  readonly types: ReadonlyMap<ResourceTypeName, SealingType>;
+  readonly system: { readonly id: Uuid; readonly partitions: number; readonly layout: number };
+  now(): Date;
+}
+
+export type Seal = (draft: Draft) => Sealed | Fault;
+
+/** The headers are the same for every command of a process. The seal never throws. */
+export function openSeal(given: SealGiven): Seal {
+  const headers: Headers = Object.freeze({
+    [HEADER.system]: given.system.id,
+    [HEADER.layout]: String(given.system.layout),
+  });
+  return (draft) => {
+    const names = namesOf(draft, given.types);
+    if ('kind' in names) return names;
+    const wrong = subjectWrong(draft.subject, names.known) ?? payloadWrong(draft, names);
+    return wrong ?? sealed(draft, { type: names.type, name: names.name, headers, given });
+  };
+}
+
+interface Names {
+  readonly type: ResourceTypeName;
+  readonly name: string;
+  readonly known: SealingType;
+}
+
+function namesOf(draft: Draft, types: SealGiven['types']): Names | Fault {
+  const names = splitType(draft.type);
+  const known = names === null ? undefined : types.get(names.type);
+  if (names === null || known === undefined) {
+    const list = [...types.keys()].join(', ');
+    return faultAt(
+      'type-unknown',
+      '/type',
+      `"${draft.type}" names no resource type: write <resource type>.<command name>, with one of ${list}`,
+    );
+  }
+  if (!known.contract.commands.has(names.name)) {
+    const list = [...known.contract.commands.keys()].join(', ');
+    return faultAt('command-name-unknown', '/type', `"${names.type}" has no command "${names.name}": it has ${list}`);
+  }
+  return { ...names, known };
+}
+
+function subjectWrong(subject: string, known: SealingType): Fault | null {
+  const invalid = subjectFault(subject);
+  if (invalid !== null) return faultAt('subject-invalid', '/subject', invalid);
+  const canonical = known.rows.canonicalSubject(subject);
+  if (canonical === subject) return null;
+  return faultAt(
+    'subject-not-canonical',
+    '/subject',
+    canonical === null
+      ? `"${subject}" cannot be the key of a ${known.contract.type}`
+      : `"${subject}" is written "${canonical}": send it in that form, so that one resource has one name`,
+  );
+}
+
+/** What the schema accepted goes out as it was given, not as the schema printed it: hashes of honest repeats agree. */
+function payloadWrong(draft: Draft, names: Names): Fault | null {
+  const schema = names.known.contract.commands.get(names.name);
+  if (schema === undefined) return fault('command-name-unknown', `"${names.type}" has no command "${names.name}"`);
+  const parsed = safely(schema, draft.data);
+  if (parsed instanceof Error) return faultAt('payload-invalid', '/data', `cannot be checked: ${parsed.message}`);
+  if (parsed.success) return null;
+  const pointers = pointedFaults(parsed.error, '/data');
+  const first = pointers[0];
+  return {
+    kind: 'fault',
+    code: 'payload-invalid',
+    detail: `${first?.pointer ?? '/data'}: ${first?.detail ?? 'off its schema'}`,
+    pointers,
+  };
+}
+
+/** A developer's own check may throw, or be asynchronous, which zod refuses by throwing. */
+function safely(schema: z.ZodType, data: Json): z.ZodSafeParseResult<unknown> | Error {
+  try {
+    return schema.safeParse(data);
+  } catch (thrown) {
+    return asError(thrown);
+  }
+}
+
+interface Parts {
+  readonly type: ResourceTypeName;
+  readonly name: string;
+  readonly headers: Headers;
+  readonly given: SealGiven;
+}
+
+function sealed(draft: Draft, parts: Parts): Sealed | Fault {
+  const { type, subject, data } = draft;
+  const expectedRevision = draft.expectedRevision ?? null;
+  const source = draft.source ?? SOURCE_DEFAULT;
+  const time = draft.time === undefined ? parts.given.now() : new Date(draft.time);
+  if (Number.isNaN(time.getTime())) return faultAt('command-malformed', '/time', `"${draft.time}" is no point in time`);
+  const id = draft.id === undefined ? newCommandId() : commandIdOf(draft.id, source);
+  const key = resourceKey(parts.type, subject);
+  try {
+    const content = contentHash({ type, subject, data, expectedRevision });
+    const bytes = encodeCommand(
+      {
+        kind: 'command',
+        id,
+        source,
+        type: parts.type,
+        subject,
+        key,
+        name: parts.name,
+        data,
+        expectedRevision,
+        time,
+        content,
+      },
+      draft.traceparent,
+    );
+    if (bytes.length > COMMAND_BYTES_MAX) {
+      return fault(
+        'command-too-large',
+        `the command has ${bytes.length} bytes on the wire; at most ${COMMAND_BYTES_MAX} are taken`,
+      );
+    }
+    return {
+      partition: partitionOf(key, parts.given.system.partitions),
+      key,
+      id,
+      bytes,
+      headers: parts.headers,
+      type,
+      subject,
+      content,
+    };
+  } catch (thrown) {
+    return faultAt('payload-invalid', '/data', `cannot be written as JSON: ${asError(thrown).message}`);
+  }
+}
