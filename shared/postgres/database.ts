@@ -118,7 +118,7 @@ export function connectionOptions(url: string, applicationName: string): pg.Clie
 }
 
 /** Text forms are fixed so that what is read can be compared and written back without loss, whatever the server's defaults. */
-function sessionSettings(timeouts: SessionTimeouts): string {
+export function sessionSettings(timeouts: SessionTimeouts): string {
   return `
 set synchronous_commit = on;
 set statement_timeout = ${timeouts.statementMs};
@@ -157,8 +157,10 @@ async function refuseSharedSessions(pool: pg.Pool, first: pg.PoolClient, where: 
   try {
     const mine = await serverProcess(first);
     for (let round = 0; round < POOLER_ROUNDS; round++) {
+      // Asked twice: a pooler that deals two sessions in turn would give each of us the same one every time.
+      const seen = [await serverProcess(first), await serverProcess(first)];
       const its = await serverProcess(second);
-      if (its !== mine && (await serverProcess(first)) === mine) continue;
+      if (its !== mine && seen.every((pid) => pid === mine)) continue;
       throw new DatabasePooler(
         `between here and PostgreSQL at ${where} stands a pooler in transaction mode: connect to the server itself, or switch the pooler to session mode`,
       );

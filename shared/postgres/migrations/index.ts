@@ -1,5 +1,6 @@
 // Owns the list of migrations, in the order of their numbers.
 import { migration as system } from './0001-system.ts';
+import { migration as log } from './0002-log.ts';
 
 export interface Migration {
   readonly number: number;
@@ -10,4 +11,4 @@ export interface Migration {
   readonly sql: string;
 }
 
-export const migrations: readonly Migration[] = [system];
+export const migrations: readonly Migration[] = [system, log];
