@@ -1,7 +1,7 @@
 // Owns the contract of a resource type: the names of its commands and the schemas of their payloads, shared with producers.
 import { createHash } from 'node:crypto';
-import canonicalize from 'canonicalize';
 import { z } from 'zod';
+import { canonicalJson } from './canonical.ts';
 import { isResourceTypeName, type Json, type ResourceTypeName } from './identity.ts';
 import { OnelaneError } from '../process/errors.ts';
 
@@ -55,7 +55,7 @@ export function contract<Schemas extends Record<string, z.ZodType>>(
     type,
     // The map is built from the record that CommandOf was derived from: names and schemas agree by construction.
     commands: new Map(Object.entries(commands)) as unknown as Contract<CommandOf<Schemas>>['commands'],
-    fingerprint: canonicalize({ type, commands: Object.fromEntries(schemas) }) ?? '',
+    fingerprint: canonicalJson({ type, commands: Object.fromEntries(schemas) }),
   };
 }
 
@@ -67,6 +67,8 @@ export function contractsHash(contracts: Iterable<Contract>): string {
 
 function jsonSchemaOf(type: string, name: string, schema: z.ZodType | undefined): Json {
   try {
+    // Throws for a transform, whose input alone would look plain.
+    z.toJSONSchema(schema ?? z.never(), { io: 'output' });
     // toJSONSchema prints plain JSON by its own contract.
     return z.toJSONSchema(schema ?? z.never(), { io: 'input' }) as unknown as Json;
   } catch (cause) {

@@ -64,8 +64,10 @@ export const HEADER = {
 
 /** SHA-256 of an entry's headers (sorted by name) and bytes. */
 export function entryHash(delivery: Pick<Delivery, 'bytes' | 'headers'>): EntryHash {
-  const hash = createHash('sha256');
-  for (const name of Object.keys(delivery.headers).sort()) {
+  const names = Object.keys(delivery.headers).sort();
+  // The count first: no bytes can then be taken for one header more.
+  const hash = createHash('sha256').update(`${names.length};`);
+  for (const name of names) {
     const value = delivery.headers[name] ?? '';
     hash.update(`${name.length}:${name}${value.length}:${value}`);
   }

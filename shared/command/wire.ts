@@ -1,8 +1,8 @@
 // Owns the wire: a command as a CloudEvents 1.0 event in structured JSON, the same bytes on every transport.
-import { createHash } from 'node:crypto';
-import canonicalize from 'canonicalize';
+import { hash } from 'node:crypto';
 import { z } from 'zod';
 import { asError } from '../process/errors.ts';
+import { canonicalJson } from './canonical.ts';
 import type { Command, Delivery, Stray } from './entry.ts';
 import { storableText } from './failure.ts';
 import {
@@ -17,6 +17,7 @@ import {
   type ResourceTypeName,
   type Revision,
 } from './identity.ts';
+import { jsonFault } from './json-fault.ts';
 
 /** One command as bytes on the wire, envelope included. */
 export const COMMAND_BYTES_MAX = 256 * 1024;
@@ -36,8 +37,10 @@ export const envelopeSchema = z.looseObject({
     .string()
     .regex(/^application\/(json|[\w.+-]+\+json)\s*(;.*)?$/i)
     .optional(),
-  // What JSON.parse made is Json already; walking it again would cost more than the rest of this schema.
+  // What JSON.parse made and jsonFault passed is Json already.
   data: z.custom<Json>().optional(),
+  /** Binary payloads would be dropped silently: they are refused instead. */
+  data_base64: z.never({ error: 'a payload is JSON in data, never data_base64' }).optional(),
   expectedrevision: z.int().min(0).optional(),
   traceparent: z.string().max(64).optional(),
 });
@@ -54,17 +57,11 @@ export interface CommandContent {
 
 /** SHA-256 of the canonical JSON (RFC 8785) of type, subject, data and expectedrevision; throws on what JSON cannot say. */
 export function contentHash(content: CommandContent): ContentHash {
-  const canonical = canonicalize({
-    type: content.type,
-    subject: content.subject,
-    data: content.data,
-    ...(content.expectedRevision === null ? {} : { expectedrevision: content.expectedRevision }),
-  });
-  return trustedContent(
-    createHash('sha256')
-      .update(canonical ?? '')
-      .digest('hex'),
-  );
+  const { type, subject, data, expectedRevision } = content;
+  // The four names in their canonical order; most commands expect no revision.
+  const expected = expectedRevision === null ? '' : `"expectedrevision":${expectedRevision},`;
+  const canonical = `{"data":${canonicalJson(data)},${expected}"subject":${canonicalJson(subject)},"type":${canonicalJson(type)}}`;
+  return trustedContent(hash('sha256', canonical, 'hex'));
 }
 
 /** The structured-mode bytes of a command. */
@@ -90,11 +87,15 @@ export function decodeDelivery(delivery: Delivery): Command | Stray {
   if (delivery.bytes.length > COMMAND_BYTES_MAX) {
     return unreadable(`the entry has ${delivery.bytes.length} bytes; a command has at most ${COMMAND_BYTES_MAX}`);
   }
+  let raw: unknown;
   try {
-    return decodeEnvelope(JSON.parse(utf8.decode(delivery.bytes)), delivery.appendedAt);
+    raw = JSON.parse(utf8.decode(delivery.bytes));
   } catch (thrown) {
     return unreadable(`not a JSON document in UTF-8: ${asError(thrown).message}`);
   }
+  const fault = jsonFault(raw);
+  if (fault !== null) return unreadable(`${fault.pointer === '' ? 'the document' : fault.pointer} ${fault.detail}`);
+  return decodeEnvelope(raw, delivery.appendedAt);
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
