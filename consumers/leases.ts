@@ -207,6 +207,7 @@ class TableLeases implements Leases {
       onNotification: (payload) => {
         if (payload === database.schema) this.#wake();
       },
+      onBroken: () => this.#wake(),
     });
     return new LeaseTable(this.#session.client, { schema: database.schema, me, leaseMs: this.#times.leaseMs });
   }

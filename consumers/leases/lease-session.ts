@@ -15,6 +15,8 @@ export interface LeaseSessionGiven {
   /** Of whatever is asked: to connect, or a statement. */
   readonly answerMs: number;
   readonly onNotification: (payload: string) => void;
+  /** The connection broke while nothing was asked of it; the next statement will fail. */
+  readonly onBroken: () => void;
 }
 
 /** Connects and listens; rejects within about `answerMs` when that cannot be done, and has then left nothing open. */
@@ -31,8 +33,8 @@ export async function openLeaseSession(given: LeaseSessionGiven): Promise<LeaseS
     // A goodbye that nobody hears would keep the socket for minutes.
     setTimeout(() => socket.destroy(), GOODBYE_MS).unref();
   };
-  // A broken connection fails the statement in flight or the next one; that is where it is met.
-  client.on('error', () => undefined);
+  // A broken connection fails the statement in flight or the next one; that is where the error is met.
+  client.on('error', given.onBroken);
   client.on('notification', (message) => {
     given.onNotification(message.payload ?? '');
   });
