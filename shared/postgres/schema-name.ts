@@ -34,7 +34,8 @@ export function quoteTable(table: string): string {
   return table.split('.').map(quoteName).join('.');
 }
 
-function quoteName(name: string): string {
+/** One name, whatever is in it; it must be non-empty and without NUL. */
+export function quoteName(name: string): string {
   if (name.length === 0 || name.includes('\u0000'))
     throw new SchemaNameMalformed(`"${name}" is no name of a table: write table or schema.table`);
   return `"${name.replaceAll('"', '""')}"`;

@@ -1,0 +1,78 @@
+// Owns the text form of PostgreSQL arrays: one dimension, commas, NULL. Built once per statement, so it is written for speed.
+import { OnelaneError } from '../process/errors.ts';
+
+export class ArrayTextMalformed extends OnelaneError {
+  readonly code = 'array-text-malformed' as const;
+}
+
+const SPECIAL = /["\\]/;
+const EVERY_SPECIAL = /["\\]/g;
+
+/** Elements of any content; null is SQL null. `{"a","b \"c\"",NULL}` */
+export function quotedArray(elements: readonly (string | null)[]): string {
+  let text = '{';
+  for (let at = 0; at < elements.length; at++) {
+    const element = elements[at];
+    if (at > 0) text += ',';
+    if (element === null || element === undefined) text += 'NULL';
+    else if (SPECIAL.test(element)) text += `"${element.replace(EVERY_SPECIAL, '\\$&')}"`;
+    else text += `"${element}"`;
+  }
+  return `${text}}`;
+}
+
+/** Elements that need no quotes: digits, uuids. Never for text that somebody else wrote. */
+export function plainArray(elements: readonly (string | number | bigint)[]): string {
+  return `{${elements.join(',')}}`;
+}
+
+/** Bytes as hex, one bytea per element. */
+export function hexArray(elements: readonly string[]): string {
+  return elements.length === 0 ? '{}' : `{"\\\\x${elements.join('","\\\\x')}"}`;
+}
+
+/** The inverse of quotedArray, for whatever PostgreSQL prints; other shapes (more dimensions, bounds that do not begin at 1) throw. */
+export function parseArray(text: string): readonly (string | null)[] {
+  if (!text.startsWith('{') || !text.endsWith('}')) throw malformed('it has other bounds than 1, or no braces');
+  const elements: (string | null)[] = [];
+  const last = text.length - 1;
+  let at = 1;
+  while (at < last) {
+    const element = text[at] === '"' ? quotedElement(text, at) : plainElement(text, at);
+    elements.push(element.value);
+    at = element.end;
+    if (at < last && text[at] !== ',') throw malformed('there is no comma between two elements');
+    at++;
+  }
+  return elements;
+}
+
+interface Element {
+  readonly value: string | null;
+  /** Just behind it. */
+  readonly end: number;
+}
+
+function quotedElement(text: string, from: number): Element {
+  let value = '';
+  let at = from + 1;
+  while (text[at] !== '"') {
+    if (text[at] === '\\') at++;
+    if (at >= text.length) throw malformed('a quote is not closed');
+    value += text[at] ?? '';
+    at++;
+  }
+  return { value, end: at + 1 };
+}
+
+function plainElement(text: string, from: number): Element {
+  if (text[from] === '{') throw malformed('it has more than one dimension');
+  const comma = text.indexOf(',', from);
+  const end = comma === -1 ? text.length - 1 : comma;
+  const value = text.slice(from, end);
+  return { value: value === 'NULL' ? null : value, end };
+}
+
+function malformed(why: string): ArrayTextMalformed {
+  return new ArrayTextMalformed(`this array cannot be read: ${why}; store arrays of one dimension`);
+}
