@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { envelopeSchema } from '../shared/command/wire.ts';
 import { revision, type Json, type Revision } from '../shared/command/identity.ts';
 import type { Fault } from './fault.ts';
-import { isJsonObject, jsonFault, pointerOf, type PointedFault } from './json-fault.ts';
+import { isJsonObject, jsonFault, pointerOf, type PointedFault } from '../shared/command/json-fault.ts';
 
 export interface Draft {
   /** A UUID stands for itself; any other string is hashed with the source. Absent: a new one is made. */

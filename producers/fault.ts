@@ -1,5 +1,5 @@
 // Owns why a command was not taken: a stable code, a sentence, and where in the command it is.
-import type { PointedFault } from './json-fault.ts';
+import type { PointedFault } from '../shared/command/json-fault.ts';
 
 /** What can be wrong with one command; documented in docs/problems.md. */
 export type FaultCode =

@@ -1,6 +1,6 @@
 // Owns the problem documents (RFC 9457), and is the only file that knows HTTP status numbers.
 import type { FaultCode } from '../fault.ts';
-import type { PointedFault } from '../json-fault.ts';
+import type { PointedFault } from '../../shared/command/json-fault.ts';
 
 /** Answers that are no problem. */
 export const STATUS = { ok: 200, accepted: 202, unavailable: 503 } as const;
