@@ -108,13 +108,21 @@ function openPool(wanted: PoolWanted): pg.Pool {
 /** How every connection of ours is made. */
 export function connectionOptions(url: string, applicationName: string): pg.ClientConfig {
   return {
-    connectionString: url,
+    connectionString: withoutName(url),
     application_name: applicationName,
     connectionTimeoutMillis: CONNECT_MS,
     query_timeout: ANSWER_MS,
     keepAlive: true,
     keepAliveInitialDelayMillis: KEEPALIVE_AFTER_MS,
   };
+}
+
+/** A name in the URL would win over ours, by which sessions of lanes are known. */
+function withoutName(url: string): string {
+  if (!url.includes('application_name')) return url;
+  const named = new URL(url);
+  named.searchParams.delete('application_name');
+  return named.href;
 }
 
 /** Text forms are fixed so that what is read can be compared and written back without loss, whatever the server's defaults. */

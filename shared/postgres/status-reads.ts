@@ -86,10 +86,10 @@ export async function readConsumers(db: Database): Promise<readonly ConsumerStat
 export async function readSetAside(db: Database): Promise<SetAside> {
   const schema = quoted(db.schema);
   const count = (table: string) =>
-    `(select count(*)::integer from (select 1 from ${schema}.${table} limit ${COUNT_MAX}) some) as ${table}`;
+    `(select count(*)::integer from (select 1 from ${schema}.${table} limit ${COUNT_MAX}) bounded) as ${table}`;
   const { rows } = await db.pool.query<{ parked: number; hold: number; stray: number; oldest: Date | null }>(
     `select ${count('parked')}, ${count('hold')}, ${count('stray')},
-            (select min(since) from (select since from ${schema}.hold limit ${COUNT_MAX}) some) as oldest`,
+            (select min(since) from (select since from ${schema}.hold limit ${COUNT_MAX}) bounded) as oldest`,
   );
   const row = rows[0];
   return {

@@ -1,6 +1,6 @@
 // A database that cannot be used is refused with a sentence of its own; one that can gives sessions as lanes need them.
 import { afterEach, describe, expect, it } from 'vitest';
-import { openDatabase } from '../../../shared/postgres/database.ts';
+import { openDatabase, openLanePool } from '../../../shared/postgres/database.ts';
 import {
   DatabaseAway,
   DatabaseMissing,
@@ -44,12 +44,16 @@ describe('openDatabase', () => {
   });
 
   it('a lane session commits durably, gives up a lock before a statement, and speaks UTC and ISO', async () => {
-    const { lanePool } = await bundle();
+    const { url, schema } = await bundle();
+    const named = new URL(url);
+    named.searchParams.set('application_name', 'mine');
+    const lanePool = openLanePool({ url: named.href, schema }, 1);
     const { rows } = await lanePool.query<Record<string, string>>(
       `select name, setting from pg_settings where name in ('synchronous_commit', 'lock_timeout', 'statement_timeout', 'TimeZone', 'DateStyle',
         'idle_in_transaction_session_timeout', 'tcp_user_timeout', 'bytea_output', 'extra_float_digits', 'application_name')`,
     );
     const setting = new Map(rows.map((row) => [row['name'], row['setting']]));
+    await lanePool.end();
     expect(setting.get('synchronous_commit')).toBe('on');
     expect(Number(setting.get('lock_timeout'))).toBeGreaterThan(0);
     expect(Number(setting.get('lock_timeout'))).toBeLessThan(Number(setting.get('statement_timeout')));
