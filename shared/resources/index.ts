@@ -19,6 +19,8 @@ export {
 export type { Column } from './columns.ts';
 export { defineConfig, resourceType } from './define-config.ts';
 export type { OnelaneConfig } from './define-config.ts';
+export { jsonb } from './json-column.ts';
 export type { CommandContext, Decision, ResourceType } from './resource-type.ts';
 export type { MappedColumn, RowStore } from './row-store.ts';
 export { tableRows } from './table-rows.ts';
+export { date, timestamptz } from './temporal-columns.ts';
