@@ -87,7 +87,8 @@ export class PartitionQueue {
 
   /** The next publish: what must be repeated, alone; else what waits, within the limits. May be empty. */
   take(nowMs: number): readonly Held[] {
-    const entries = this.again.length > 0 ? this.again : this.cut();
+    const again = this.again.filter((entry) => entry.maybeStored || !this.isBroken(entry));
+    const entries = again.length > 0 ? again : this.cut();
     this.again = [];
     if (entries.length > 0) this.flight = { entries, sinceMs: nowMs };
     return entries;
@@ -97,8 +98,13 @@ export class PartitionQueue {
   land(results: readonly PublishResult[], nowMs: number): void {
     const { entries, sinceMs } = this.flight ?? { entries: [], sinceMs: nowMs };
     this.flight = null;
+    let isBehindRefused = false;
     for (const [at, entry] of entries.entries()) {
-      if (this.landOne(entry, results[at] ?? MISSING) === 'again') this.again.push(entry);
+      const result = results[at] ?? MISSING;
+      isBehindRefused ||= result.kind === 'refused';
+      // Only a prefix is stored: what stands behind a refused entry was not stored, whatever else is known of it.
+      const certain = isBehindRefused && result.kind === 'unknown' ? BEHIND_REFUSED : result;
+      if (this.landOne(entry, certain) === 'again') this.again.push(entry);
     }
     if (this.again.length === 0) this.recover();
     else this.fail(sinceMs, nowMs);
@@ -148,9 +154,10 @@ export class PartitionQueue {
 
   /** Answers whoever has waited for too long. */
   tick(nowMs: number): void {
-    const failing = this.failingSinceMs !== null && nowMs - this.failingSinceMs >= this.limits.graceMs;
-    const hanging = this.flight !== null && nowMs - this.flight.sinceMs >= this.limits.flightMs;
-    if (hanging || failing || (this.stuck && this.again.length > 0)) this.giveUp();
+    const isFailing = this.failingSinceMs !== null && nowMs - this.failingSinceMs >= this.limits.graceMs;
+    const isHanging = this.flight !== null && nowMs - this.flight.sinceMs >= this.limits.flightMs;
+    if (isHanging || (isFailing && !this.stuck)) this.giveUp();
+    else if (this.stuck && this.again.length > 0) this.answerRest();
   }
 
   /** Every caller is answered; what may have been stored stays, to be published again. */
@@ -160,12 +167,27 @@ export class PartitionQueue {
       entry.maybeStored = true;
       this.answer(entry, UNKNOWN_IN_FLIGHT);
     }
-    for (const entry of this.again) {
-      this.answer(entry, entry.maybeStored ? UNKNOWN_AFTER_RETRIES : refusalOf(entry, NOT_NOW));
+    this.answerRest();
+  }
+
+  private answerRest(): void {
+    // What stands before an entry that is published again goes with it: dropped, it could only come back in the wrong order.
+    const kept = this.again.slice(0, this.again.findLastIndex((entry) => entry.maybeStored) + 1);
+    for (const entry of kept) {
+      entry.maybeStored = true;
+      this.answer(entry, UNKNOWN_AFTER_RETRIES);
     }
-    for (const entry of this.waiting) this.answer(entry, refusalOf(entry, NOT_NOW));
-    this.again = this.again.filter((entry) => entry.maybeStored);
+    const dropped = [...this.again.slice(kept.length), ...this.waiting];
+    for (const entry of dropped) this.answer(entry, refusalOf(entry, NOT_NOW));
+    this.again = kept;
     this.waiting = [];
+  }
+
+  /** Answers an entry whose series has a gap before it. */
+  private isBroken(entry: Held): boolean {
+    const isBroken = entry.series?.broken.has(entry.sealed.key) === true;
+    if (isBroken) this.answer(entry, { kind: 'not-attempted' });
+    return isBroken;
   }
 
   private answer(entry: Held, submission: Submission): void {
@@ -184,10 +206,7 @@ export class PartitionQueue {
     for (; at < this.waiting.length && taken.length < this.limits.batchEntries; at++) {
       const entry = this.waiting[at];
       if (entry === undefined) break;
-      if (entry.series?.broken.has(entry.sealed.key) === true) {
-        this.answer(entry, { kind: 'not-attempted' });
-        continue;
-      }
+      if (this.isBroken(entry)) continue;
       bytes += entry.sealed.bytes.length;
       if (taken.length > 0 && bytes > this.limits.batchBytes) break;
       taken.push(entry);
@@ -198,6 +217,11 @@ export class PartitionQueue {
 }
 
 const MISSING: PublishResult = { kind: 'unknown', cause: new Error('the transport gave no result for this entry') };
+const BEHIND_REFUSED: PublishResult = {
+  kind: 'refused',
+  reason: 'an earlier entry of this partition was refused',
+  retry: true,
+};
 const NOT_NOW: Submission = { kind: 'not-accepted', reason: 'the broker cannot be reached', retry: 'later' };
 const UNKNOWN_IN_FLIGHT: Submission = {
   kind: 'outcome-unknown',
