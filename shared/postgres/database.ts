@@ -73,9 +73,22 @@ export async function closeDatabase(db: Database): Promise<void> {
   if (!db.pool.ending) await db.pool.end();
 }
 
+/** By this a successor's claim knows the sessions that it may end. */
+export const LANE_SESSION_NAME = 'onelane-lane';
+
+/**
+ * Lanes run few statements, each by key, with arrays of any length, on tables that may have been empty when the statement was first
+ * planned. So: one plan for all, through the index, never a scan that was right only while the table was small.
+ */
+const LANE_PLANNING = `
+set plan_cache_mode = force_generic_plan;
+set enable_seqscan = off;
+set jit = off;
+`;
+
 /** Clients that send without waiting for answers (`pipeline`), with sessions as lanes need them. The caller ends the pool. */
 export function openLanePool(db: Pick<Database, 'url' | 'schema'>, max = 8, timeouts = LANE_TIMEOUTS): pg.Pool {
-  return openPool({ url: db.url, max, name: 'onelane-lane', timeouts, pipeline: true });
+  return openPool({ url: db.url, max, name: LANE_SESSION_NAME, timeouts, pipeline: true, planning: LANE_PLANNING });
 }
 
 interface PoolWanted {
@@ -84,10 +97,11 @@ interface PoolWanted {
   readonly name: string;
   readonly timeouts: SessionTimeouts;
   readonly pipeline?: boolean;
+  readonly planning?: string;
 }
 
 function openPool(wanted: PoolWanted): pg.Pool {
-  const settings = sessionSettings(wanted.timeouts);
+  const settings = sessionSettings(wanted.timeouts) + (wanted.planning ?? '');
   const pool = new pg.Pool({
     ...connectionOptions(wanted.url, wanted.name),
     max: wanted.max,

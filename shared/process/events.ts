@@ -23,11 +23,28 @@ export type OnelaneEvent =
       readonly through: bigint;
       readonly commits: bigint;
     }
-  | { readonly kind: 'batch-planned-again'; readonly partition: number; readonly sqlstate: string; readonly attempt: number }
+  | {
+      readonly kind: 'batch-planned-again';
+      readonly partition: number;
+      readonly sqlstate: string;
+      readonly attempt: number;
+    }
   | { readonly kind: 'batch-narrowed'; readonly partition: number; readonly entries: number; readonly sqlstate: string }
-  | { readonly kind: 'command-parked'; readonly partition: number; readonly id: string; readonly resource: string; readonly code: string }
+  | {
+      readonly kind: 'command-parked';
+      readonly partition: number;
+      readonly id: string;
+      readonly resource: string;
+      readonly code: string;
+    }
   | { readonly kind: 'stray-kept'; readonly partition: number; readonly reason: string }
-  | { readonly kind: 'outage-waited'; readonly partition: number; readonly attempt: number; readonly ms: number; readonly cause: Error }
+  | {
+      readonly kind: 'outage-waited';
+      readonly partition: number;
+      readonly attempt: number;
+      readonly ms: number;
+      readonly cause: Error;
+    }
   | { readonly kind: 'settle-failed'; readonly partition: number; readonly cause: Error }
   | { readonly kind: 'holder-terminated'; readonly partition: number; readonly pid: number }
   // consumers: leases, housekeeping, watchdog
@@ -39,8 +56,17 @@ export type OnelaneEvent =
   // transports
   | { readonly kind: 'connection-lost'; readonly what: string; readonly cause: Error }
   | { readonly kind: 'connection-restored'; readonly what: string }
+  /** What was read ahead is not in the log any more: the lane begins anew where the database says. */
+  | { readonly kind: 'log-torn'; readonly partition: number; readonly reason: string }
+  | { readonly kind: 'log-prune-failed'; readonly partition: number; readonly cause: Error }
   // producers
-  | { readonly kind: 'publish-failed'; readonly partition: number; readonly entries: number; readonly attempt: number; readonly cause: Error }
+  | {
+      readonly kind: 'publish-failed';
+      readonly partition: number;
+      readonly entries: number;
+      readonly attempt: number;
+      readonly cause: Error;
+    }
   | { readonly kind: 'request-failed'; readonly code: string; readonly cause: Error }
   // process
   | { readonly kind: 'migrated'; readonly from: number; readonly to: number }

@@ -1,6 +1,7 @@
 // Owns the list of migrations, in the order of their numbers.
 import { migration as system } from './0001-system.ts';
 import { migration as log } from './0002-log.ts';
+import { migration as expect } from './0003-expect.ts';
 
 export interface Migration {
   readonly number: number;
@@ -11,4 +12,4 @@ export interface Migration {
   readonly sql: string;
 }
 
-export const migrations: readonly Migration[] = [system, log];
+export const migrations: readonly Migration[] = [system, log, expect];

@@ -1,0 +1,101 @@
+// Owns what a lane has read ahead: a bounded queue of deliveries, and the one byte budget that all inboxes of a process share.
+import type { Delivery } from '../command/entry.ts';
+
+/**
+ * Half of the budget is shared out evenly, so that no lane can be starved; the other half goes to whoever reads ahead first. An
+ * inbox that is empty may always take one thing, however large: the budget is exceeded by at most that, per lane.
+ */
+export class InboxBudget {
+  readonly #share: number;
+  readonly #commonMax: number;
+  #commonUsed = 0;
+  #held = 0;
+
+  constructor(limit: { readonly bytesMax: number; readonly inboxesMax: number }) {
+    this.#share = Math.floor(limit.bytesMax / 2 / Math.max(1, limit.inboxesMax));
+    this.#commonMax = Math.floor(limit.bytesMax / 2);
+  }
+
+  get heldBytes(): number {
+    return this.#held;
+  }
+
+  /** How many bytes an inbox that holds `held` may take now. */
+  room(held: number): number {
+    return Math.max(0, this.#share - held) + Math.max(0, this.#commonMax - this.#commonUsed);
+  }
+
+  /** An inbox holds `after` bytes where it held `before`. */
+  moved(before: number, after: number): void {
+    this.#held += after - before;
+    this.#commonUsed += Math.max(0, after - this.#share) - Math.max(0, before - this.#share);
+  }
+}
+
+/** Deliveries in order, taken from the front. One lane's own. */
+export class Inbox {
+  readonly #budget: InboxBudget;
+  #pages: (readonly Delivery[])[] = [];
+  /** Index of the first delivery of the first page that was not taken. */
+  #taken = 0;
+  #entries = 0;
+  #bytes = 0;
+
+  constructor(budget: InboxBudget) {
+    this.#budget = budget;
+  }
+
+  get entries(): number {
+    return this.#entries;
+  }
+
+  /** What may be read ahead now. 0 with an empty inbox never occurs for long: then one thing may be taken all the same. */
+  get roomBytes(): number {
+    return this.#budget.room(this.#bytes);
+  }
+
+  push(page: readonly Delivery[]): void {
+    if (page.length === 0) return;
+    this.#pages.push(page);
+    this.#entries += page.length;
+    this.#hold(this.#bytes + page.reduce((sum, each) => sum + each.bytes.length, 0));
+  }
+
+  /** At least one delivery when there is one, at most `count`, and at most `bytes` unless the first alone has more. */
+  take(limit: { readonly count: number; readonly bytes: number }): readonly Delivery[] {
+    const batch: Delivery[] = [];
+    let bytes = 0;
+    for (let page = this.#pages[0]; page !== undefined; page = this.#pages[0]) {
+      for (; this.#taken < page.length && batch.length < limit.count; this.#taken++) {
+        const delivery = page[this.#taken];
+        if (delivery === undefined) break;
+        if (batch.length > 0 && bytes + delivery.bytes.length > limit.bytes) return this.#handOut(batch, bytes);
+        bytes += delivery.bytes.length;
+        batch.push(delivery);
+      }
+      if (this.#taken < page.length) break;
+      this.#pages.shift();
+      this.#taken = 0;
+    }
+    return this.#handOut(batch, bytes);
+  }
+
+  /** Forgets what was not taken. */
+  clear(): void {
+    this.#pages = [];
+    this.#taken = 0;
+    this.#entries = 0;
+    this.#hold(0);
+  }
+
+  #handOut(batch: readonly Delivery[], bytes: number): readonly Delivery[] {
+    this.#entries -= batch.length;
+    this.#hold(this.#bytes - bytes);
+    return batch;
+  }
+
+  #hold(bytes: number): void {
+    this.#budget.moved(this.#bytes, bytes);
+    this.#bytes = bytes;
+  }
+}

@@ -1,0 +1,246 @@
+// Owns a lane over the log in PostgreSQL: it reads ahead into its inbox while its holder works.
+import type pg from 'pg';
+import type { Delivery } from '../../command/entry.ts';
+import type { Partition, Position, Uuid } from '../../command/identity.ts';
+import { asError, invariant } from '../../process/errors.ts';
+import type { Observe } from '../../process/events.ts';
+import type { Clock } from '../../process/time.ts';
+import { Inbox, type InboxBudget } from '../inbox.ts';
+import type { Hold } from '../lane-roster.ts';
+import type { LogDiverged } from '../log-diverged.ts';
+import { LogPartitionsDiffer } from '../log-partitions-differ.ts';
+import { countOwn, foreignSystem, startingPosition } from '../resume-check.ts';
+import type { Lane, Resume } from '../transport.ts';
+import type { LogClients } from './clients.ts';
+import { readPage, readView, type Anchor, type Page, type PageStatements } from './page.ts';
+
+/** Read ahead until so many entries wait: a few batches. */
+const AHEAD_ENTRIES_MIN = 2_000;
+const PAGE_BYTES_MAX = 1024 * 1024;
+const READ_GRACE_MS = 1_000;
+
+export interface PostgresLaneGiven {
+  readonly clients: LogClients;
+  readonly statements: PageStatements;
+  readonly budget: InboxBudget;
+  readonly systemId: Uuid;
+  readonly clock: Clock;
+  readonly observe: Observe;
+  /** A hint; returns at once. */
+  readonly onSettled: (partition: Partition, through: Position) => void;
+  /** The lane must begin anew: `lost` aborts. */
+  readonly lose: (partition: Partition) => void;
+  readonly onReleased: (lane: PostgresLane) => void;
+}
+
+// What a lane knows of the log's end:
+//   behind     there may be more; reading goes on while the inbox has room
+//   caught-up  nothing more when it was last read; a hint of a later position makes it `behind`
+// A read that was under way when the timeline became doubtful is thrown away (`#timeline` counts these).
+export class PostgresLane implements Lane {
+  readonly partition: Partition;
+  readonly lost: AbortSignal;
+  readonly #hold: Hold;
+  readonly #given: PostgresLaneGiven;
+  readonly #inbox: Inbox;
+  #knows: 'behind' | 'caught-up' = 'behind';
+  /** A hint came while a page was being read. */
+  #hinted = false;
+  #started = false;
+  #timeline = 0;
+  /** Position to deliver next, and to read next. */
+  #due = 0;
+  #ahead = 0;
+  /** Segments read, from the one that was delivered last on. */
+  #anchors: Anchor[] = [];
+  #reading: Promise<void> | null = null;
+  /** Why the last read failed; told once, then the next call reads again. */
+  #fault: Error | null = null;
+  /** An entry that must not be delivered, nor anything after it. */
+  #foreign: LogDiverged | null = null;
+  #wakeNext: (() => void) | null = null;
+
+  constructor(hold: Hold, given: PostgresLaneGiven) {
+    this.partition = hold.partition;
+    this.lost = hold.lost;
+    this.#hold = hold;
+    this.#given = given;
+    this.#inbox = new Inbox(given.budget);
+  }
+
+  async start(at: Resume): Promise<void> {
+    const wanted = { partition: this.partition, lastApplied: at.last?.position ?? null };
+    const view = await this.#withClient((client) => readView(client, this.#given.statements, wanted));
+    if (view === null) throw new LogPartitionsDiffer(0, this.partition + 1);
+    this.#due = Number(startingPosition(at, view.log));
+    this.#ahead = this.#due;
+    this.#anchors = view.anchor === null ? [] : [view.anchor];
+    this.#started = true;
+    this.#readAhead();
+  }
+
+  async next(limit: {
+    readonly count: number;
+    readonly bytes: number;
+    readonly waitMs: number;
+  }): Promise<readonly Delivery[]> {
+    invariant(this.#started, 'a lane is started before it is read');
+    const until = this.#given.clock.monotonicMs() + limit.waitMs;
+    for (;;) {
+      if (this.lost.aborted) return [];
+      this.#throwFault();
+      const batch = this.#inbox.take(limit);
+      this.#readAhead();
+      if (batch.length > 0) return this.#delivered(batch);
+      if (this.#foreign !== null) throw this.#foreign;
+      // What is being read may have been there before the call: it is waited for a little longer.
+      const restMs = until - this.#given.clock.monotonicMs() + (this.#reading === null ? 0 : READ_GRACE_MS);
+      if (restMs <= 0) return [];
+      await this.#change(restMs);
+    }
+  }
+
+  settle(through: Position): Promise<void> {
+    this.#given.onSettled(this.partition, through);
+    return Promise.resolve();
+  }
+
+  /** A read that is still under way ends unheard; the subscription waits for it when it closes. */
+  release(): Promise<void> {
+    this.#timeline++;
+    this.#started = false;
+    this.#inbox.clear();
+    this.#given.onReleased(this);
+    this.#hold.release();
+    return Promise.resolve();
+  }
+
+  /** Position that this lane would read next; null while it is reading anyway. */
+  get readTo(): number | null {
+    return this.#knows === 'caught-up' ? this.#ahead : null;
+  }
+
+  /** The log of this partition ends at `end`, or wherever (null). A hint: it may come late, twice, or not at all. */
+  hint(end: number | null): void {
+    if (end !== null && end <= this.#ahead) return;
+    this.#knows = 'behind';
+    this.#hinted = true;
+    this.#readAhead();
+  }
+
+  /** A connection broke: the server may come back with an older log. What was not delivered is read again, and checked. */
+  doubt(): void {
+    this.#timeline++;
+    this.#inbox.clear();
+    this.#foreign = null;
+    this.#ahead = this.#due;
+    this.#anchors = this.#anchors.slice(0, 1);
+    this.#knows = 'behind';
+  }
+
+  #delivered(batch: readonly Delivery[]): readonly Delivery[] {
+    this.#due += batch.length;
+    const delivered = this.#due - 1;
+    while ((this.#anchors[0]?.lastPosition ?? delivered) < delivered && this.#anchors.length > 1) this.#anchors.shift();
+    return batch;
+  }
+
+  #throwFault(): void {
+    const fault = this.#fault;
+    this.#fault = null;
+    if (fault === null) return;
+    this.#readAhead();
+    throw fault;
+  }
+
+  #readAhead(): void {
+    if (this.#reading !== null || !this.#wantsMore()) return;
+    this.#reading = this.#readOn().finally(() => {
+      this.#reading = null;
+      this.#wake();
+    });
+  }
+
+  #wantsMore(): boolean {
+    if (!this.#started || this.lost.aborted || this.#fault !== null || this.#foreign !== null) return false;
+    if (this.#knows === 'caught-up' || this.#inbox.entries >= AHEAD_ENTRIES_MIN) return false;
+    return this.#inbox.entries === 0 || this.#inbox.roomBytes > 0;
+  }
+
+  /** Never rejects. */
+  async #readOn(): Promise<void> {
+    while (this.#wantsMore()) {
+      const timeline = this.#timeline;
+      this.#hinted = false;
+      try {
+        const page = await this.#readPage();
+        if (timeline === this.#timeline) this.#take(page);
+      } catch (cause) {
+        // A read of an abandoned timeline has failed: whoever abandoned it has seen to the rest.
+        if (this.#started) this.#fault = asError(cause);
+      }
+      this.#wake();
+    }
+  }
+
+  #readPage(): Promise<Page> {
+    const wanted = {
+      partition: this.partition,
+      anchor: this.#anchors.at(-1) ?? null,
+      next: this.#ahead,
+      bytesMax: Math.min(PAGE_BYTES_MAX, this.#inbox.roomBytes),
+    };
+    return this.#withClient((client) => readPage(client, this.#given.statements, wanted));
+  }
+
+  #take(page: Page): void {
+    if (page.kind === 'torn') {
+      this.#given.observe({ kind: 'log-torn', partition: this.partition, reason: page.what });
+      this.#given.lose(this.partition);
+      return;
+    }
+    const { deliveries } = page;
+    const own = countOwn(deliveries, this.#given.systemId);
+    const foreign = deliveries[own];
+    if (foreign !== undefined) this.#foreign = foreignSystem(this.partition, foreign);
+    this.#inbox.push(foreign === undefined ? deliveries : deliveries.slice(0, own));
+    this.#ahead += deliveries.length;
+    const last = this.#anchors.at(-1)?.lastPosition ?? -1;
+    this.#anchors.push(...page.anchors.filter((each) => each.lastPosition > last));
+    if (page.isEnd && !this.#hinted) this.#knows = 'caught-up';
+  }
+
+  async #withClient<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+    const { clients } = this.#given;
+    const client = await clients.borrow();
+    let broken: Error | undefined;
+    try {
+      return await work(client);
+    } catch (cause) {
+      broken = asError(cause);
+      throw cause;
+    } finally {
+      clients.giveBack(client, broken);
+    }
+  }
+
+  #wake(): void {
+    this.#wakeNext?.();
+  }
+
+  /** Resolves when a read ends, the lane is lost, or after `ms`. */
+  async #change(ms: number): Promise<void> {
+    const over = new AbortController();
+    const end = () => {
+      over.abort();
+    };
+    this.#wakeNext = end;
+    this.lost.addEventListener('abort', end, { once: true });
+    try {
+      await this.#given.clock.sleep(ms, over.signal);
+    } finally {
+      this.#wakeNext = null;
+      this.lost.removeEventListener('abort', end);
+    }
+  }
+}
