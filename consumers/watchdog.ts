@@ -14,7 +14,7 @@ const TICKS_PER_LIMIT = 40;
  * A thread of its own counts its own ticks since the main thread's last beat. Ticks, not time: a process that was stopped and
  * continued, or a machine that slept, has stood still in both threads alike and is left in peace. Past the limit the thread
  * writes one line to stderr and kills the process; what was in flight is found by the next holder of each tenure.
- * A process with number 1 of its namespace cannot kill itself: run it under an init.
+ * Process 1 of a container is immune to signals from within, SIGKILL too; there a trap instruction does it.
  */
 export function watchdog(given: WatchdogGiven): Service {
   let running: { readonly thread: Worker; readonly beat: NodeJS.Timeout; readonly cells: Int32Array } | null = null;
@@ -29,9 +29,9 @@ export function watchdog(given: WatchdogGiven): Service {
       const thread = new Worker(THREAD, { eval: true, workerData, name: 'onelane-watchdog', execArgv: [] });
       const beat = setInterval(() => Atomics.add(cells, BEAT, 1), tickMs);
       beat.unref();
-      thread.unref();
       running = { thread, beat, cells };
       await online(thread);
+      thread.unref();
     },
     async stop() {
       const stopping = running;
@@ -66,6 +66,9 @@ while (Atomics.load(cells, ${STOP}) === 0) {
     writeSync(2, 'onelane: the event loop has not turned for ' + limitMs + ' ms, most likely in a decide that never returns; ending this process so that another one takes over and parks the command\\n');
   } finally {
     process.kill(process.pid, 'SIGKILL');
+    Atomics.wait(cells, ${STOP}, 0, 1000);
+    require('node:v8').setFlagsFromString('--allow-natives-syntax');
+    new Function('%SystemBreak()')();
   }
 }
 `;
@@ -73,6 +76,7 @@ while (Atomics.load(cells, ${STOP}) === 0) {
 function online(thread: Worker): Promise<void> {
   return new Promise((resolve, reject) => {
     thread.once('online', resolve);
-    thread.once('error', reject);
+    // Stays: a later error of the thread ends the watchdog, not the process.
+    thread.on('error', reject);
   });
 }

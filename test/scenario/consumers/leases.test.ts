@@ -112,7 +112,7 @@ test('a lane that does not end in time loses its row all the same', async () => 
 test('a consumer cut off from the database loses its leases by its own clock, before anybody else takes them', async () => {
   const { party } = await bundle(8);
   const gate = await openTcpGate(party.database.url);
-  closing.push(() => gate.close());
+  closing.unshift(() => gate.close());
   const a = await party.arrive('a', { url: gate.url, times: SHORT });
   const b = await party.arrive('b', { times: SHORT });
   await party.when(() => party.isFair(a, b));
@@ -133,7 +133,7 @@ test('a connection that is terminated is made anew, and no lease is lost by it',
   const a = await party.arrive('a');
   await party.when(() => a.held().length === 8);
   const gate = await openTcpGate(party.database.url);
-  closing.push(() => gate.close());
+  closing.unshift(() => gate.close());
   const b = await party.arrive('b', { url: gate.url });
   await party.when(() => party.isFair(a, b));
   const restored = () => b.events.some((event) => event.kind === 'connection-restored');
@@ -174,7 +174,7 @@ test('the row of a consumer that died is deleted, and so is nobody else', async 
 test('stopping twice, before starting, and with the database away, ends in time', async () => {
   const { party } = await bundle(4);
   const gate = await openTcpGate(party.database.url);
-  closing.push(() => gate.close());
+  closing.unshift(() => gate.close());
   const a = await party.arrive('a', { url: gate.url, times: SHORT });
   await party.when(() => a.held().length === 4);
   gate.freeze();

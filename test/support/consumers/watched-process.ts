@@ -1,0 +1,17 @@
+// A process of its own under the watchdog. Arguments: limit in ms, what it does. Says `ready`, then answers each line it is sent.
+import { watchdog } from '../../../consumers/watchdog.ts';
+
+const [limitMs = '', act = ''] = process.argv.slice(2);
+const service = watchdog({ limitMs: Number(limitMs) });
+await service.start();
+process.stdout.write('ready\n');
+if (act === 'answer') process.stdin.on('data', () => process.stdout.write('here\n'));
+if (act === 'stop') {
+  await service.stop(100);
+  await service.stop(100);
+  const untilMs = performance.now() + 5 * Number(limitMs);
+  while (performance.now() < untilMs);
+  process.stdout.write('survived\n');
+}
+if (act === 'loop') for (;;);
+if (act === 'microtasks') for (;;) await Promise.resolve();
