@@ -1,0 +1,32 @@
+// Owns `npm run bench`: every ratio that the product promises, each from contenders that took turns in one run.
+// Parts: lane, transport, http, memory; none named means all. `--rounds N` (3).
+import { parseArgs } from 'node:util';
+import { startBenchServer } from './server.ts';
+import { benchLane } from './part-lane.ts';
+import { benchHttp } from './part-http.ts';
+import { benchMemory } from './part-memory.ts';
+import { benchThrough } from './part-transport.ts';
+
+const PARTS = { lane: benchLane, transport: benchThrough, http: benchHttp, memory: benchMemory } as const;
+
+export interface BenchGiven {
+  readonly url: string;
+  readonly rounds: number;
+}
+
+const { values, positionals } = parseArgs({
+  options: { rounds: { type: 'string', default: '3' } },
+  allowPositionals: true,
+});
+const server = await startBenchServer();
+try {
+  console.log(
+    `PostgreSQL ${server.version}, Node ${process.version}; medians of ${values.rounds} rounds in turn (lowest – highest)`,
+  );
+  for (const [name, part] of Object.entries(PARTS)) {
+    if (positionals.length > 0 && !positionals.includes(name)) continue;
+    for (const line of await part({ url: server.url, rounds: Number(values.rounds) })) console.log(line);
+  }
+} finally {
+  await server.stop();
+}
