@@ -22,7 +22,11 @@ export interface PlainOutcome {
   readonly reply: Json | null;
 }
 
+/** A database may refuse a command for what it would write: then it is parked, and has changed nothing. */
+export type Refuses = (reply: Json | null) => boolean;
+
 interface Books {
+  readonly refuses: Refuses;
   readonly types: ResourceTypes;
   readonly rows: Map<string, { state: unknown; revision: number }>;
   readonly revisions: Map<string, number>;
@@ -32,8 +36,9 @@ interface Books {
   readonly seen: Map<string, { key: string; content: string }[]>;
 }
 
-export function interpret(entries: readonly Entry[], types: ResourceTypes): Meaning {
+export function interpret(entries: readonly Entry[], types: ResourceTypes, refuses: Refuses = () => false): Meaning {
   const books: Books = {
+    refuses,
     types,
     rows: new Map(),
     revisions: new Map(),
@@ -95,6 +100,7 @@ function decide(
   const read = readDecision(decision);
   if (read === null) return park(books, command, 'decision-malformed');
   if (read.kind === 'reject') return reject(books, command, read.code);
+  if (books.refuses(read.reply ?? null)) return park(books, command, 'refused-by-database');
   const changes = read.kind === 'change' && (read.state !== null || state !== null);
   const revision = given.revision + (changes ? 1 : 0);
   if (changes && read.kind === 'change') {

@@ -1,7 +1,7 @@
 // Owns the one property of a whole lane, for the tests that prove it and for those that prove that it can fail.
 import fc from 'fast-check';
 import { expect } from 'vitest';
-import type { BatchStore } from '../../consumers/lane/batch-store.ts';
+import type { BatchStore, Plan } from '../../consumers/lane/batch-store.ts';
 import { readEntries } from '../../consumers/lane/read-batch.ts';
 import type { Lane } from '../../shared/transport/transport.ts';
 import { tellStory } from '../support/simulation/lane-story.ts';
@@ -12,7 +12,7 @@ import { expected, found } from './compare.ts';
 import { interpret } from './interpreter.ts';
 import { logs, PLACE } from './logs.ts';
 import { blows } from './stories.ts';
-import { worldTypes } from './world.ts';
+import { CURSE, worldTypes } from './world.ts';
 
 export interface Cast {
   readonly positions: Positions;
@@ -44,7 +44,9 @@ export function laneIsExact(cast: Cast) {
     expect(told.ends.filter((end) => end.kind === 'halted')).toEqual([]);
     expect(told.unapplied).toBe(0);
     expect(told.zombieCommits).toBe(0);
-    expect(found(database.truth)).toEqual(expected(interpret(readEntries(log, PLACE), worldTypes)));
+    expect(found(database.truth)).toEqual(
+      expected(interpret(readEntries(log, PLACE), worldTypes, (reply) => reply === CURSE)),
+    );
   });
 }
 
@@ -54,5 +56,6 @@ function losingStore(database: MemoryDatabase, seed: number, fence: Fence): Batc
   const lose = (): void => {
     if (random() < 0.03) throw new Error('the connection was lost');
   };
-  return memoryBatchStore(database, { beforeCommit: lose, afterCommit: lose }, fence);
+  const refuses = (plan: Plan): boolean => plan.ledger.some((row) => row.reply === JSON.stringify(CURSE));
+  return memoryBatchStore(database, { beforeCommit: lose, afterCommit: lose, refuses }, fence);
 }

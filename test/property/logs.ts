@@ -55,6 +55,7 @@ const noteCommand = fc.oneof(
     arbitrary: fc.tuple(fc.constant('write'), fc.record({ text: fc.constantFrom('', 'a', 'b', 'ß\t"', '\\x00') })),
   },
   { weight: 3, arbitrary: fc.constant(['erase', {}] as const) },
+  { weight: 1, arbitrary: fc.constant(['curse', {}] as const) },
   { weight: 1, arbitrary: fc.constantFrom(['write', 7] as const, ['burn', {}] as const) },
 );
 

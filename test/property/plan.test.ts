@@ -41,6 +41,7 @@ const bundle = () => {
   const store = memoryBatchStore(database, {
     beforeCommit: () => fail(blow.next === 'lost-before-commit'),
     afterCommit: () => fail(blow.next === 'lost-after-commit'),
+    refuses: () => false,
   });
   return { database, store, blow };
 };

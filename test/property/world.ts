@@ -103,6 +103,7 @@ interface Note {
 const noteContract = contract('note', {
   write: z.strictObject({ text: z.string().max(40) }),
   erase: z.strictObject({}),
+  curse: z.strictObject({}),
 });
 
 const noteRows: RowStore<Note> = {
@@ -118,7 +119,10 @@ const noteRows: RowStore<Note> = {
   decode: ([text, edits]) => ({ text: text ?? '', edits: Number(edits) }),
 };
 
-type NoteCommand = { readonly name: 'write' | 'erase'; readonly data: unknown };
+/** The reply of a command that a database may be told to refuse, whatever else is written with it. */
+export const CURSE = 'cursed';
+
+type NoteCommand = { readonly name: 'write' | 'erase' | 'curse'; readonly data: unknown };
 
 const noteType: ResourceType<Note, NoteCommand> = {
   contract: noteContract, // payloads as decide reads them: unknown
@@ -128,6 +132,7 @@ const noteType: ResourceType<Note, NoteCommand> = {
       if (state === null) return { kind: 'unchanged', reply: 'was blank' };
       return { kind: 'change', state: null };
     }
+    if (command.name === 'curse') return { kind: 'change', state: { text: 'cursed', edits: 0 }, reply: CURSE };
     const { text } = command.data as { text: string }; // the schema saw to it
     return { kind: 'change', state: { text, edits: (state?.edits ?? 0) + 1 }, reply: [text, state?.text ?? null] };
   },

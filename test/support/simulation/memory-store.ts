@@ -16,13 +16,25 @@ import { epoch, resourceKey, type EntryHash, type Partition } from '../../../sha
 import type { StoredRow } from '../../../shared/resources/row-store.ts';
 import { applyPlan, EMPTY_TRUTH, knownIds, type MemoryTruth } from './memory-database.ts';
 
+/** What the server says when it will not take a row, in the form that pg gives it. */
+export class RefusedByDatabase extends Error {
+  readonly code = '23514';
+  readonly severity = 'ERROR';
+}
+
 /** Called before and after each commit; what it throws is what the lane sees, and only `after` finds the commit done. */
 export interface StrikePoints {
   beforeCommit(plans: readonly Plan[]): Promise<void> | void;
   afterCommit(plans: readonly Plan[]): Promise<void> | void;
+  /** Would this database refuse what the plan writes? */
+  refuses(plan: Plan): boolean;
 }
 
-export const noStrike: StrikePoints = { beforeCommit: () => undefined, afterCommit: () => undefined };
+export const noStrike: StrikePoints = {
+  beforeCommit: () => undefined,
+  afterCommit: () => undefined,
+  refuses: () => false,
+};
 
 /** One partition's database; survives every lane. */
 export class MemoryDatabase {
@@ -48,7 +60,7 @@ export function memoryBatchStore(
     let working = database.truth;
     const plans: Plan[] = [];
     for (const step of steps) {
-      const done = await runStep(working, step, steps.length > 1);
+      const done = await runStep(working, step, { among: steps.length > 1, strike });
       working = done.truth;
       plans.push(done.plan);
     }
@@ -107,11 +119,12 @@ function compareFence(truth: MemoryTruth, tenure: Tenure): void {
 async function runStep(
   truth: MemoryTruth,
   step: BatchStep,
-  among: boolean,
+  { among, strike }: { readonly among: boolean; readonly strike: StrikePoints },
 ): Promise<{ truth: MemoryTruth; plan: Plan }> {
   const found = recall(truth, step.wanted);
   const attempt = async (refusal: CommandFailure | null) => {
     const plan = await step.plan(found, refusal);
+    if (strike.refuses(plan)) throw new RefusedByDatabase('new row violates a check');
     return { truth: applyPlan(truth, plan), plan };
   };
   try {

@@ -1,0 +1,80 @@
+// Owns a client of the fault runs: sends its lines in order, and sends again what was not accepted, under the same ids, for as long as it takes.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { commandLine, type Change } from './history.ts';
+
+export interface ClientGiven {
+  /** The API's address right now; it changes when the API was started again elsewhere. */
+  readonly url: () => string;
+  readonly prefixes: readonly string[];
+  readonly changes: readonly Change[];
+  readonly stop: AbortSignal;
+}
+
+export interface ClientTold {
+  accepted: number;
+  /** Requests that ended without an answer, and lines that were answered otherwise than accepted. */
+  lostRequests: number;
+  sentAgain: number;
+}
+
+/** Lines of one request; each prefix's part of it is consecutive. */
+const LINES = 4_000;
+const AGAIN_MS = 100;
+const PATIENCE_MS = 60_000;
+
+/** Resolves when every line was accepted. Order per path is kept: nothing later is sent before all of a request was accepted. */
+export async function sendHistory(given: ClientGiven, told: ClientTold): Promise<void> {
+  const perPrefix = Math.max(1, Math.floor(LINES / given.prefixes.length));
+  for (let from = 0; from < given.changes.length; from += perPrefix) {
+    const part = given.changes.slice(from, from + perPrefix);
+    let lines = given.prefixes.flatMap((prefix) => part.map((change) => commandLine(prefix, change)));
+    while (lines.length > 0) {
+      if (given.stop.aborted) return;
+      const rest = await send(given, lines, told);
+      told.accepted += lines.length - rest.length;
+      if (rest.length > 0) {
+        told.sentAgain += rest.length;
+        await sleep(AGAIN_MS);
+      }
+      lines = rest;
+    }
+  }
+}
+
+/** The lines that must be sent again, in their order. */
+async function send(given: ClientGiven, lines: readonly string[], told: ClientTold): Promise<string[]> {
+  const answer = await post(given, lines);
+  if (answer === null) {
+    told.lostRequests++;
+    return [...lines];
+  }
+  const results = answer.split('\n').filter((line) => line !== '');
+  return lines.filter((_, at) => !isAccepted(results[at]));
+}
+
+async function post({ url, stop }: ClientGiven, lines: readonly string[]): Promise<string | null> {
+  try {
+    const response = await fetch(`${url()}/v1/commands`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/x-ndjson' },
+      body: lines.join('\n'),
+      signal: AbortSignal.any([stop, AbortSignal.timeout(PATIENCE_MS)]),
+    });
+    const text = await response.text();
+    if (response.status === 200) return text;
+    if (response.status === 503 || response.status === 429) return null;
+    throw new RequestRefused(`the API answered ${response.status}: ${text.slice(0, 500)}`);
+  } catch (thrown) {
+    if (thrown instanceof RequestRefused) throw thrown;
+    return null; // the connection was lost; whether anything was stored, nobody knows
+  }
+}
+
+class RequestRefused extends Error {}
+
+function isAccepted(result: string | undefined): boolean {
+  if (result === undefined) return false;
+  const { status } = JSON.parse(result) as { status: string }; // our own API's answer
+  if (status === 'invalid') throw new RequestRefused(`a line was refused: ${result}`);
+  return status === 'accepted';
+}
