@@ -32,7 +32,7 @@ export interface Contention {
   batchesLeft: number;
 }
 
-/** The lane must end, and why; nothing of the batch in hand was committed, as far as we know. */
+/** Inside this room only: the lane must end, and why; nothing of the batch in hand was committed, as far as we know. */
 export class LaneEnded extends Error {
   readonly reason: { readonly kind: 'lost' | 'went-back' | 'gave-up' | 'halt'; readonly sentence: string };
 
