@@ -40,7 +40,8 @@ const RECORD_AGAIN = { firstMs: 200, maxMs: 10_000 };
 //      └──────▶ halted ──(lost)───────▶ released       halted: its partition's lane halted earlier in this process
 export class OpenLanes {
   readonly #given: OpenLanesGiven;
-  readonly #lives = new Set<Promise<void>>();
+  /** The newest lane of each partition, from its yielding to its end. */
+  readonly #lives = new Map<Partition, Promise<void>>();
   readonly #status = new Map<Partition, LaneStatus>();
   readonly #halted = new Map<Partition, Halt>();
   readonly #fruitless = new Map<Partition, number>();
@@ -55,17 +56,22 @@ export class OpenLanes {
     const { leases } = this.#given;
     const { partition } = lane;
     leases.laneOpened(partition);
-    const life = this.#live(lane).finally(() => {
-      this.#status.delete(partition);
-      this.#lives.delete(life);
-      leases.laneReleased(partition);
-    });
-    this.#lives.add(life);
+    // A released partition can be yielded anew before its last lane's loop has come to its end and told what became of it.
+    const before = this.#lives.get(partition) ?? Promise.resolve();
+    const life = before
+      .then(() => this.#live(lane))
+      .then(() => {
+        if (this.#lives.get(partition) !== life) return;
+        this.#lives.delete(partition);
+        this.#status.delete(partition);
+        leases.laneReleased(partition);
+      });
+    this.#lives.set(partition, life);
   }
 
   /** Resolves when no lane is open. They end by themselves once they are lost. */
   async drained(): Promise<void> {
-    while (this.#lives.size > 0) await Promise.all(this.#lives);
+    while (this.#lives.size > 0) await Promise.all(this.#lives.values());
   }
 
   /** No more attempts to record halts. */
