@@ -7,7 +7,7 @@ export interface Sought {
   readonly id: CommandId;
   /** null: only the id is known. */
   readonly key: ResourceKey | null;
-  /** null: any content is taken for the same. */
+  /** null: whatever the content, it is taken for the same. */
   readonly content: ContentHash | null;
   readonly partition: Partition | null;
   readonly position: Position | null;
