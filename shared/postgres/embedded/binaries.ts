@@ -67,7 +67,7 @@ function makeExecutable(path: string): void {
 }
 
 /** npm drops symbolic links from packages; an install script puts them back, where scripts may run. */
-function repairLinks(root: string, spareDirectory: string): string | null {
+export function repairLinks(root: string, spareDirectory: string): string | null {
   const list = join(root, 'native', 'pg-symlinks.json');
   if (!existsSync(list)) return null;
   const missing = linksSchema

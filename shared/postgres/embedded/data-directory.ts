@@ -61,12 +61,18 @@ export function runningPostmaster(directory: DataDirectory): Postmaster | null {
   return { pid, port: Number(lines[3]), status };
 }
 
+/** Whether a postmaster was here and could not tidy up: its processes may need a moment to follow it. */
+export function hasCrashed(directory: DataDirectory): boolean {
+  return runningPostmaster(directory) === null && existsSync(pidFile(directory));
+}
+
 /**
- * A dead postmaster's file names a process id that may be somebody else's by now, and PostgreSQL would then refuse to start.
- * Only under the start lock, and only when `runningPostmaster` found nobody.
+ * A dead postmaster's file names a process id; when that is somebody else's by now, PostgreSQL would refuse to start. In every
+ * other case PostgreSQL judges the file itself. Only under the start lock, and only when `runningPostmaster` found nobody.
  */
-export function dropStalePidFile(directory: DataDirectory): void {
-  rmSync(pidFile(directory), { force: true });
+export function dropForeignPidFile(directory: DataDirectory): void {
+  const pid = Number(readText(pidFile(directory))?.split('\n')[0]);
+  if (Number.isSafeInteger(pid) && pid > 0 && isAlive(pid)) rmSync(pidFile(directory), { force: true });
 }
 
 export function isAlive(pid: number): boolean {

@@ -6,7 +6,8 @@ import type { Observe } from '../../process/events.ts';
 import { findBinaries } from './binaries.ts';
 import {
   dataDirectory,
-  dropStalePidFile,
+  dropForeignPidFile,
+  hasCrashed,
   isAlive,
   keepPassword,
   readText,
@@ -158,8 +159,9 @@ async function start(directory: DataDirectory, wanted: EmbeddedServerWanted, por
   const isNew = !isInitialized(directory);
   if (isNew) await initialize(directory, as, binaries);
   else refuseOtherVersion(directory, binaries);
-  dropStalePidFile(directory);
-  const launched = await launch({ directory, as, binaries, settings: wanted.settings ?? {}, port });
+  const after = hasCrashed(directory) ? 'crash' : 'stop';
+  dropForeignPidFile(directory);
+  const launched = await launch({ directory, as, binaries, settings: wanted.settings ?? {}, port, after });
   const guard = guardAgainstOrphan(launched.pid, as.diesWithUs ? 'by-kernel' : 'by-watcher');
   try {
     writeWhole(directory.owner, String(process.pid));

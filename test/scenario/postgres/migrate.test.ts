@@ -1,4 +1,4 @@
-// Migrations: any number of processes may start at once; an older process stops only where a breaking one is ahead.
+// Migrations: however many processes start at once; an older process stops only where a breaking one is ahead.
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
