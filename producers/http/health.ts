@@ -19,15 +19,23 @@ const PROBE_PATIENCE_MS = 2_000;
 
 export function healthRoutes(app: FastifyInstance, given: HealthGiven): void {
   const probe = openProbe(given);
-  app.get('/health/live', { schema: { summary: 'Whether the process turns' } }, (_request, reply) =>
-    sendJson(reply, STATUS.ok, { status: 'live' }),
+  app.get(
+    '/health/live',
+    { schema: { operationId: 'getLive', summary: 'Whether the process turns' } },
+    (_request, reply) => sendJson(reply, STATUS.ok, { status: 'live' }),
   );
-  app.get('/health/ready', { schema: { summary: 'Whether commands can be published' } }, async (_request, reply) => {
-    const isReady = given.submitter.canPublish() && (await probe());
-    return sendJson(reply, isReady ? STATUS.ok : STATUS.unavailable, { status: isReady ? 'ready' : 'not-ready' });
-  });
-  app.get('/metrics', { schema: { summary: 'Metrics in the text format of Prometheus' } }, async (_request, reply) =>
-    reply.header('content-type', given.metrics.contentType).send(await given.metrics.text()),
+  app.get(
+    '/health/ready',
+    { schema: { operationId: 'getReady', summary: 'Whether commands can be published' } },
+    async (_request, reply) => {
+      const isReady = given.submitter.canPublish() && (await probe());
+      return sendJson(reply, isReady ? STATUS.ok : STATUS.unavailable, { status: isReady ? 'ready' : 'not-ready' });
+    },
+  );
+  app.get(
+    '/metrics',
+    { schema: { operationId: 'getMetrics', summary: 'Metrics in the text format of Prometheus' } },
+    async (_request, reply) => reply.header('content-type', given.metrics.contentType).send(await given.metrics.text()),
   );
 }
 

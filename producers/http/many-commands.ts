@@ -15,6 +15,8 @@ import { singleOnlyHeaders } from './request-headers.ts';
 export interface ManyCommands {
   readonly lines: AsyncIterator<readonly Line[], 'whole' | 'too-large'>;
   readonly answer: 'lines' | 'list';
+  /** How many there are, where that is known before they are read. */
+  readonly count: number;
 }
 
 /** Past this many failures a result says its code only: results stay small however bad the body is. */

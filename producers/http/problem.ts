@@ -166,12 +166,6 @@ export const PROBLEMS = {
     advice: 'Ask again after a pause.',
     retryAfterSeconds: 2,
   },
-  stopping: {
-    status: 503,
-    title: 'This server is stopping',
-    advice: 'Ask again: another one answers.',
-    retryAfterSeconds: 1,
-  },
   'outcome-pending': {
     status: 504,
     title: 'The command has no outcome yet',

@@ -134,6 +134,12 @@ async function postCommands(given: HttpGiven, { request, reply, uploads }: Arriv
   const many = manyOf(body, mediaType);
   if (many === 'not-a-list') return sendProblem(reply, problem('json-invalid', 'A batch of events is a JSON array.'));
   if (many === null) return postOne(given, { request, reply, form }, body.kind === 'json' ? body.value : null);
+  if (many.count > given.limits.commands) {
+    return sendProblem(
+      reply,
+      problem('too-many-commands', `The array has ${many.count} commands; nothing was stored.`),
+    );
+  }
   if (uploads.running >= given.limits.uploads) {
     return sendProblem(reply, problem('refused-busy', 'Too many uploads are running.'));
   }
@@ -149,9 +155,9 @@ function manyOf(
   body: Exclude<CommandsBody, { kind: 'problem' }>,
   mediaType: string,
 ): ManyCommands | 'not-a-list' | null {
-  if (body.kind === 'lines') return { lines: body.lines, answer: 'lines' };
+  if (body.kind === 'lines') return { lines: body.lines, answer: 'lines', count: 0 };
   if (Array.isArray(body.value) && mediaType !== 'application/cloudevents+json') {
-    return { lines: linesOfList(body.value), answer: 'list' };
+    return { lines: linesOfList(body.value), answer: 'list', count: body.value.length };
   }
   return mediaType === 'application/cloudevents-batch+json' ? 'not-a-list' : null;
 }

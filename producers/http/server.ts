@@ -15,6 +15,7 @@ import { openSubmitter, type SubmitLimits, type Submitter } from '../submit.ts';
 import { answerBadUrl, answerBrokenRequest, answerErrors } from './errors.ts';
 import { healthRoutes, type HealthGiven } from './health.ts';
 import { HTTP_LIMITS, type HttpLimits } from './http-given.ts';
+import { describeApi, openApiRoute } from './openapi.ts';
 import { commandRoutes } from './routes.ts';
 
 export interface ProducerServerGiven {
@@ -149,6 +150,7 @@ function buildApp(given: ProducerServerGiven, submitter: Submitter, watch: Outco
   app.setSerializerCompiler(serializerCompiler);
   answerErrors(app, given.observe);
   const limits = { ...HTTP_LIMITS, ...given.limits?.http };
+  describeApi(app, given.types);
   app.after(() => {
     commandRoutes(app, { ...given, submitter, watch, limits, partitions: given.system.partitions });
     healthRoutes(app, {
@@ -157,6 +159,7 @@ function buildApp(given: ProducerServerGiven, submitter: Submitter, watch: Outco
       metrics: given.metrics,
       clock: given.clock,
     });
+    openApiRoute(app);
   });
   return app;
 }
