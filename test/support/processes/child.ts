@@ -23,7 +23,7 @@ export interface Child {
 export interface ChildWanted {
   readonly entry: 'api' | 'consumer';
   readonly given: ChildGiven;
-  onTold(happening: Happening): void;
+  onTold(name: string, happening: Happening): void;
 }
 
 const READY_MS = 60_000;
@@ -39,6 +39,7 @@ export async function startChild(wanted: ChildWanted): Promise<Child> {
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     serialization: 'json',
   });
+  const name = `${wanted.entry} ${++started}`;
   const printed = keepTail(process_);
   const told: Happening[] = [];
   const heard = new Listeners();
@@ -46,12 +47,11 @@ export async function startChild(wanted: ChildWanted): Promise<Child> {
     const said = message as FromChild; // our own entry points send nothing else
     if (said.kind !== 'ready' && said.kind !== 'reached') {
       told.push(said);
-      wanted.onTold(said);
+      wanted.onTold(name, said);
     }
     heard.hear(said);
   });
   const ended = new Promise<void>((resolve) => process_.once('exit', () => resolve()));
-  const name = `${wanted.entry} ${++started}`;
   const ready = await orEnd(heard.next('ready'), { ended, name, printed });
   return childOf(process_, { name, url: ready.kind === 'ready' ? ready.url : null, told, heard, ended, printed });
 }

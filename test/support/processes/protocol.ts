@@ -9,6 +9,7 @@ export interface ChildGiven {
   readonly partitions: number;
   /** The API's; 0 picks a free one. */
   readonly port: number;
+  readonly batchSize: number;
 }
 
 export type FromChild =

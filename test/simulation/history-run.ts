@@ -1,0 +1,58 @@
+// Owns one fault run from its start to its verdict; the tests beside it only choose size and fault.
+import { expect } from 'vitest';
+import type { Fault, Struck } from '../support/simulation/faults.ts';
+import { HistorySystem, type Size } from '../support/simulation/history-system.ts';
+import { drawnSeed, seededRandom } from '../support/simulation/random.ts';
+import type { Tally } from '../support/simulation/ticker.ts';
+
+export interface RunWanted {
+  readonly name: string;
+  readonly fault: Fault;
+  readonly size: Size;
+  readonly strikes: number;
+  /** `one`: a fault that brings its own second. */
+  readonly clients: 'one' | 'two';
+  readonly consumers: number;
+}
+
+const PENDING_SHARE_MIN = 0.2;
+
+/** Fails unless the end is exact, the blows fell early enough, and something was delivered again or a tenure was lost. */
+export async function runFault(wanted: RunWanted): Promise<Tally> {
+  const seed = drawnSeed(wanted.name);
+  const system = await HistorySystem.open(wanted.size);
+  const startedMs = performance.now();
+  try {
+    await system.startApi();
+    const consumers = await Promise.all(Array.from({ length: wanted.consumers }, () => system.startConsumer()));
+    const clients = wanted.clients === 'one' ? 1 : 2;
+    for (let index = 0; index < clients; index++) system.startClient({ index, of: clients });
+    const given = { system, random: seededRandom(seed), strikes: wanted.strikes };
+    const struck = await wanted.fault(given, consumers);
+    await system.finished();
+    const { tally } = system.ticker;
+    report(wanted, system, struck, performance.now() - startedMs);
+    expect(await system.differences()).toEqual([]);
+    expect(system.ticker.violations).toEqual([]);
+    for (const { pendingShare } of struck) expect(pendingShare).toBeGreaterThanOrEqual(PENDING_SHARE_MIN);
+    expect(struck.length).toBe(wanted.strikes);
+    expect(tally.repeated + tally.takenOver + tally.lost).toBeGreaterThan(0);
+    expect({ rejected: tally.rejected, parked: tally.parked, strays: tally.strays }).toEqual({
+      rejected: 0,
+      parked: 0,
+      strays: 0,
+    });
+    return tally;
+  } finally {
+    await system.close();
+  }
+}
+
+function report({ name }: RunWanted, system: HistorySystem, struck: readonly Struck[], ms: number): void {
+  const blows = struck.map((each) => `${each.signal} (${Math.round(each.pendingShare * 100)} % pending)`).join(', ');
+  const { tally, told } = { tally: system.ticker.tally, told: system.told };
+  process.stdout.write(
+    `${name}: ${system.total} commands in ${(ms / 1000).toFixed(1)} s; struck at ${blows}; repeated ${tally.repeated}, ` +
+      `taken over ${tally.takenOver}, lost ${tally.lost}; clients: ${told.lostRequests} requests lost, ${told.sentAgain} lines sent again\n`,
+  );
+}

@@ -1,0 +1,132 @@
+// Owns the five faults: what each does to a running system at its drawn signals, and what it must have brought about.
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { LaneSignal } from '../../../shared/process/test-signal.ts';
+import type { Child } from '../processes/child.ts';
+import type { HistorySystem } from './history-system.ts';
+import { drawInteger, drawOne } from './random.ts';
+
+export interface Struck {
+  readonly signal: LaneSignal;
+  /** Part of all commands that had no outcome when the fault struck. */
+  readonly pendingShare: number;
+}
+
+export interface FaultGiven {
+  readonly system: HistorySystem;
+  readonly random: () => number;
+  readonly strikes: number;
+}
+
+/** Clients and consumers run already when it begins; resolves when the last blow was dealt and everything is up again. */
+export type Fault = (given: FaultGiven, consumers: readonly Child[]) => Promise<readonly Struck[]>;
+
+/** Everything, the server included, is killed with -9 and started again. */
+export const everythingKilled: Fault = (given, first) => {
+  let consumers = first;
+  return strikeEach(given, async (signal, nth) => {
+    const { system, random } = given;
+    const pendingShare = await strike(system, drawn(random, consumers), signal, nth);
+    await Promise.all([system.endAll('SIGKILL'), system.killServer()]);
+    await system.restartServer();
+    const started = await Promise.all([system.startConsumer(), system.startConsumer(), system.startApi()]);
+    consumers = [started[0], started[1]];
+    return pendingShare;
+  });
+};
+
+/** A second client sends every line again, beginning at a drawn signal. */
+export const everyLineTwice: Fault = ({ system, random }, consumers) =>
+  strikeEach({ system, random, strikes: 1 }, async (signal, nth) => {
+    const consumer = drawn(random, consumers);
+    const pendingShare = await strike(system, consumer, signal, nth);
+    system.startClient();
+    consumer.go();
+    return pendingShare;
+  });
+
+/** Two more consumers come, take their share, and go: one in good order, one killed. */
+export const consumersComeAndGo: Fault = (given) =>
+  strikeEach(given, async (signal, nth) => {
+    const { system, random } = given;
+    const guests = await Promise.all([system.startConsumer(), system.startConsumer()]);
+    await system.ticker.until(() => guests.every((guest) => system.ticker.heldBy(guest.name).length > 0));
+    const [killed, leaving] = random() < 0.5 ? guests : [guests[1], guests[0]];
+    const pendingShare = await strike(system, killed, signal, nth);
+    await Promise.all([system.end(killed, 'SIGKILL'), system.end(leaving, 'SIGTERM')]);
+    return pendingShare;
+  });
+
+/** The longest is past every lease: lanes are lost and claimed anew. The shortest is a restart. */
+const DOWN_MS = [0, 500, 6_000] as const;
+
+export const serverKilled: Fault = (given, consumers) => {
+  let nth = 0;
+  return strikeEach(given, async (signal, at) => {
+    const { system, random } = given;
+    const consumer = drawn(random, consumers);
+    const pendingShare = await strike(system, consumer, signal, at);
+    await system.killServer();
+    consumer.go();
+    // The first is always long: whatever is drawn, one outage is longer than a lease.
+    await sleep(nth++ === 0 ? 6_000 : drawOne(random, DOWN_MS));
+    await system.restartServer();
+    return pendingShare;
+  });
+};
+
+/** A consumer is stopped until others have all its partitions, and woken: it finds its tenures lost and writes nothing. */
+export const consumerFrozen: Fault = (given, consumers) =>
+  strikeEach(given, async (signal, nth) => {
+    const { system, random } = given;
+    const { ticker } = system;
+    const frozen = drawn(random, consumers);
+    const pendingShare = await strike(system, frozen, signal, nth);
+    frozen.freeze();
+    await ticker.until(() => ticker.heldBy(frozen.name).length === 0);
+    const { lost } = ticker.tally;
+    frozen.wake();
+    frozen.go();
+    await ticker.until(() => ticker.tally.lost > lost);
+    return pendingShare;
+  });
+
+/** Blows fall while between a twentieth and two thirds are applied, each in its own stretch. */
+const FROM = 0.05;
+const TO = 0.65;
+const NTH_MAX = 8;
+
+async function strikeEach(
+  { system, random, strikes }: FaultGiven,
+  blow: (signal: LaneSignal, nth: number) => Promise<number>,
+): Promise<readonly Struck[]> {
+  const signals = shuffled(random);
+  const struck: Struck[] = [];
+  for (let index = 0; index < strikes; index++) {
+    const share = FROM + ((TO - FROM) * (index + random() / 2)) / strikes;
+    await system.ticker.until(() => system.ticker.tally.applied >= share * system.total);
+    const signal = signals[index % signals.length] ?? 'taken';
+    struck.push({ signal, pendingShare: await blow(signal, drawInteger(random, 1, NTH_MAX)) });
+  }
+  return struck;
+}
+
+async function strike(system: HistorySystem, child: Child, signal: LaneSignal, nth: number): Promise<number> {
+  await system.ticker.until(() => system.ticker.heldBy(child.name).length > 0);
+  await child.reach(signal, nth);
+  return system.pendingShare();
+}
+
+function drawn(random: () => number, consumers: readonly Child[]): Child {
+  const [first, ...others] = consumers;
+  if (first === undefined) throw new Error('a fault needs a consumer to strike');
+  return drawOne(random, [first, ...others]);
+}
+
+/** Each signal once before any comes again. */
+function shuffled(random: () => number): readonly LaneSignal[] {
+  const signals: LaneSignal[] = ['taken', 'planned', 'before-commit', 'committed', 'before-settle'];
+  return signals
+    .map((signal) => ({ signal, at: random() }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ signal }) => signal);
+}

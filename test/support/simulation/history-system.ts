@@ -1,0 +1,164 @@
+// Owns a whole system for a fault run: a server of its own, an API and consumers as processes, and clients that never give up.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import pg from 'pg';
+import { startEmbeddedServer, type EmbeddedServer } from '../../../shared/postgres/embedded/server.ts';
+import { startChild, type Child } from '../processes/child.ts';
+import type { ChildGiven } from '../processes/protocol.ts';
+import { differences } from './history-check.ts';
+import { sendHistory, type ClientTold } from './history-client.ts';
+import { loadHistory, prefixes, type History } from './history.ts';
+import { Ticker } from './ticker.ts';
+
+export interface Size {
+  readonly prefixes: number;
+  /** Changes of the history that are sent under each. */
+  readonly changes: number;
+  readonly partitions: number;
+  readonly batchSize: number;
+}
+
+export const FULL: Size = { prefixes: 50, changes: Infinity, partitions: 16, batchSize: 500 };
+
+const CONFIG = fileURLToPath(new URL('../../../examples/history/onelane.config.ts', import.meta.url));
+const SCHEMA = 'onelane';
+const POLL_MS = 100;
+
+export class HistorySystem {
+  readonly ticker = new Ticker();
+  readonly told: ClientTold = { accepted: 0, lostRequests: 0, sentAgain: 0 };
+  readonly total: number;
+  readonly #history: History;
+  readonly #size: Size;
+  readonly #directory: string;
+  readonly #stop = new AbortController();
+  #server: EmbeddedServer;
+  #api: Child | null = null;
+  readonly #children = new Set<Child>();
+  readonly #clients: Promise<void>[] = [];
+
+  private constructor(size: Size, directory: string, server: EmbeddedServer) {
+    this.#size = size;
+    this.#directory = directory;
+    this.#server = server;
+    this.#history = loadHistory(size.changes);
+    this.total = this.#history.changes.length * size.prefixes;
+  }
+
+  static async open(size: Size): Promise<HistorySystem> {
+    const directory = await mkdtemp(join(tmpdir(), 'onelane-faults-'));
+    return new HistorySystem(size, directory, await startServer(directory));
+  }
+
+  async startApi(): Promise<void> {
+    this.#api = await this.#start('api');
+  }
+
+  startConsumer(): Promise<Child> {
+    return this.#start('consumer');
+  }
+
+  /** A client that sends everything, or one of several that share the prefixes; its failure is the run's. */
+  startClient(share: { readonly index: number; readonly of: number } = { index: 0, of: 1 }): void {
+    const own = prefixes(this.#size.prefixes).filter((_, at) => at % share.of === share.index);
+    const given = {
+      url: () => this.#api?.url ?? '',
+      prefixes: own,
+      changes: this.#history.changes,
+      stop: this.#stop.signal,
+    };
+    const client = sendHistory(given, this.told);
+    client.catch(() => undefined); // whoever waits for the end gets it
+    this.#clients.push(client);
+  }
+
+  /** Part of the commands that have no outcome yet, asked of the ledger itself. */
+  async pendingShare(): Promise<number> {
+    const rows = await this.query<{ count: number }>(`select count(*)::integer as count from ${SCHEMA}.ledger`);
+    return 1 - (rows[0]?.count ?? 0) / this.total;
+  }
+
+  async endAll(how: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+    const ending = [...this.#children];
+    this.#children.clear();
+    await Promise.all(ending.map((child) => child.end(how)));
+  }
+
+  async end(child: Child, how: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+    this.#children.delete(child);
+    await child.end(how);
+  }
+
+  killServer(): Promise<void> {
+    return this.#server.kill();
+  }
+
+  async restartServer(): Promise<void> {
+    this.#server = await startServer(this.#directory);
+  }
+
+  /** Resolves when all clients are done and every lane has read its log to the end. */
+  async finished(): Promise<void> {
+    await Promise.all(this.#clients);
+    while ((await this.#behind()) > 0) await sleep(POLL_MS);
+  }
+
+  differences(): Promise<readonly string[]> {
+    const given = { schema: SCHEMA, history: this.#history, prefixes: prefixes(this.#size.prefixes) };
+    return this.#connected((client) => differences({ ...given, client }));
+  }
+
+  query<Row extends pg.QueryResultRow>(text: string): Promise<readonly Row[]> {
+    return this.#connected(async (client) => (await client.query<Row>(text)).rows);
+  }
+
+  /** Leaves nothing: no process, no directory. */
+  async close(): Promise<void> {
+    this.#stop.abort();
+    await Promise.allSettled(this.#clients);
+    await this.endAll('SIGKILL');
+    await this.#server.kill();
+    await rm(this.#directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+  }
+
+  async #start(entry: 'api' | 'consumer'): Promise<Child> {
+    const { partitions, batchSize } = this.#size;
+    const given: ChildGiven = {
+      databaseUrl: this.#server.url,
+      schema: SCHEMA,
+      configFile: CONFIG,
+      partitions,
+      port: 0,
+      batchSize,
+    };
+    const child = await startChild({ entry, given, onTold: (name, said) => this.ticker.hear(name, said) });
+    this.#children.add(child);
+    return child;
+  }
+
+  async #behind(): Promise<number> {
+    const rows = await this.query<{ behind: number }>(
+      `select coalesce(sum(h.next_position - coalesce(t.next_position, 0)), 0)::integer as behind
+       from ${SCHEMA}.log_head h
+       join ${SCHEMA}.tenure t using (partition)`,
+    );
+    return rows[0]?.behind ?? 0;
+  }
+
+  async #connected<T>(work: (client: pg.Client) => Promise<T>): Promise<T> {
+    const client = new pg.Client({ connectionString: this.#server.url, application_name: 'onelane-fault-run' });
+    await client.connect();
+    try {
+      return await work(client);
+    } finally {
+      await client.end();
+    }
+  }
+}
+
+function startServer(dataDirectory: string): Promise<EmbeddedServer> {
+  return startEmbeddedServer({ dataDirectory, observe: () => undefined });
+}
