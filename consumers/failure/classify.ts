@@ -2,7 +2,7 @@
 import type { CommandFailure } from '../../shared/command/failure.ts';
 import { storableText } from '../../shared/command/failure.ts';
 import { asError } from '../../shared/process/errors.ts';
-import { DatabaseWentBack, TenureLost } from '../lane/batch-store.ts';
+import { DatabaseWentBack, RowUnreadable, TenureLost } from '../lane/batch-store.ts';
 
 export type Verdict =
   /** The database will not take one of the commands: find which, park it. */
@@ -40,6 +40,9 @@ export function classify(error: unknown, about: { readonly schema: string }): Ve
   if (cause instanceof TenureLost) return { kind: 'lost', cause };
   if (cause instanceof DatabaseWentBack) return { kind: 'went-back', cause };
   if (BUGS.some((bug) => cause instanceof bug)) return { kind: 'bug', cause };
+  if (cause instanceof RowUnreadable) {
+    return { kind: 'refusal', failure: { code: 'refused-by-database', detail: storableText(cause.message) } };
+  }
   const report = reportOf(cause);
   if (report === null) return { kind: 'outage', cause };
   if (report.schema === about.schema && report.sqlstate.startsWith('23')) {

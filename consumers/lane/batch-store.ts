@@ -189,4 +189,12 @@ export class DatabaseWentBack extends OnelaneError {
   readonly code = 'database-went-back' as const;
 }
 
+/**
+ * A stored row that its resource type cannot read (a script wrote what the mapping does not allow). Thrown by `StoredRow.state` when
+ * a plan asks for it; a refusal of the commands that need it.
+ */
+export class RowUnreadable extends OnelaneError {
+  readonly code = 'row-unreadable' as const;
+}
+
 export type { Outcome };

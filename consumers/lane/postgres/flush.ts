@@ -1,0 +1,88 @@
+// Owns one flush: statements sent in one go, answered in order; and the first error of theirs that is a reason, not a consequence.
+import { createHash } from 'node:crypto';
+import type pg from 'pg';
+import { invariant, OnelaneError } from '../../../shared/process/errors.ts';
+
+/** A prepared statement; its name follows from its text, so that stores can share connections. */
+export interface Statement {
+  readonly name: string;
+  readonly text: string;
+}
+
+/** Every value is sent as text, and every column is selected as text; bytes go as they are. */
+export type Parameter = string | number | null | Uint8Array;
+export type TextRow = readonly (string | null)[];
+
+export interface Answer {
+  readonly command: string;
+  readonly rows: readonly TextRow[];
+  readonly count: number;
+}
+
+/** The server turned a COMMIT into a ROLLBACK and reported no error: it had failed before. */
+export class CommitRolledBack extends OnelaneError {
+  readonly code = 'commit-rolled-back' as const;
+}
+
+export function statement(text: string): Statement {
+  return { name: `ol_${createHash('sha256').update(text).digest('hex').slice(0, 24)}`, text };
+}
+
+/** One promise for all of it, made when somebody asks: a statement that fails unasked does not end the process. */
+export class Flush {
+  readonly #client: pg.ClientBase;
+  readonly #answers: (Answer | Error | undefined)[] = [];
+  #left = 0;
+  #wake: (() => void) | null = null;
+
+  constructor(client: pg.ClientBase) {
+    this.#client = client;
+  }
+
+  /** Sends at once and waits for nothing. Returns the answer's place. */
+  send(what: Statement, values: readonly Parameter[] = []): number {
+    const at = this.#answers.push(undefined) - 1;
+    this.#left++;
+    this.#client.query<(string | null)[]>(
+      { name: what.name, text: what.text, values: [...values], rowMode: 'array' },
+      (failure: Error | null | undefined, result) => {
+        this.#answers[at] = failure ?? { command: result.command, rows: result.rows, count: result.rowCount ?? 0 };
+        this.#left--;
+        if (this.#left === 0) this.#wake?.();
+      },
+    );
+    return at;
+  }
+
+  /** All answers in the order of sending. Rejects with FlushFailed for the first that failed: the others failed because of it. */
+  async answers(): Promise<readonly Answer[]> {
+    if (this.#left > 0) await new Promise<void>((resolve) => (this.#wake = resolve));
+    return this.#answers.map((answer, at) => {
+      if (answer instanceof Error) throw new FlushFailed(at, answer);
+      invariant(answer !== undefined, 'every statement of the flush was answered');
+      return answer;
+    });
+  }
+}
+
+/** Inside this room only; whoever leaves it throws the cause. `at`: which statement, as `send` numbered it. */
+export class FlushFailed extends Error {
+  readonly at: number;
+  readonly reason: Error;
+
+  constructor(at: number, reason: Error) {
+    super(reason.message, { cause: reason });
+    this.at = at;
+    this.reason = reason;
+  }
+}
+
+export const BEGIN = statement('begin isolation level read committed read write');
+export const COMMIT = statement('commit');
+export const ROLLBACK = statement('rollback');
+
+/** COMMIT of a failed transaction resolves; only its tag tells. */
+export function requireCommitted(answer: Answer | undefined): void {
+  if (answer?.command === 'COMMIT') return;
+  throw new CommitRolledBack(`the server answered COMMIT with ${answer?.command ?? 'nothing'}; nothing was written`);
+}
