@@ -1,7 +1,7 @@
 // Owns data directories of embedded servers for tests, and processes that own their servers; all of it is gone at the end.
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { chownSync } from 'node:fs';
+import { chownSync, existsSync, statfsSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,6 +15,7 @@ import { startEmbeddedServer, type EmbeddedServer } from '../../shared/postgres/
 import type { OnelaneEvent } from '../../shared/process/events.ts';
 
 export const NOBODY = 65_534;
+const ROOM_BYTES = 2 * 1024 ** 3;
 /** Many times faster on a thousand small files than Node's own. */
 const run = promisify(execFile);
 const program = fileURLToPath(new URL('embedded-owner.ts', import.meta.url));
@@ -44,7 +45,7 @@ export class EmbeddedTest {
   }
 
   async directory(from: 'template' | 'nothing' = 'template'): Promise<string> {
-    const path = await mkdtemp(join(tmpdir(), 'onelane-embedded-'));
+    const path = await mkdtemp(join(roomyDirectory(), 'onelane-embedded-'));
     this.#directories.push(path);
     if (from === 'template' && this.#template !== null) await run('cp', ['-a', `${this.#template}/.`, path]);
     return path;
@@ -94,6 +95,14 @@ export class EmbeddedTest {
       await run('rm', ['-rf', path]);
     }
   }
+}
+
+/** In memory where there is room: these tests kill processes, not machines, and many clusters on one disk are slow. */
+function roomyDirectory(): string {
+  const memory = '/dev/shm';
+  if (!existsSync(memory)) return tmpdir();
+  const { bavail, bsize } = statfsSync(memory);
+  return bavail * bsize > ROOM_BYTES ? memory : tmpdir();
 }
 
 /** What a program says first; rejects when it ends without a word. */
