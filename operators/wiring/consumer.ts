@@ -2,6 +2,7 @@
 import { hostname } from 'node:os';
 import { decideGate } from '../../consumers/decide-gate.ts';
 import { parkAndWait } from '../../consumers/failure/policies.ts';
+import { housekeeping } from '../../consumers/housekeeping.ts';
 import { LANE_LIMITS, type LaneGiven } from '../../consumers/lane/lane-given.ts';
 import { postgresBatchStore } from '../../consumers/lane/postgres/store.ts';
 import { runLane } from '../../consumers/lane/run-lane.ts';
@@ -93,6 +94,14 @@ export function assembleConsumer(given: ConsumerGiven): Consumer {
     closingService({ name: 'outcome-hints', close: () => notifier.close(), clock }),
     leases,
     worker,
+    housekeeping({
+      database,
+      transport: foundation.transport,
+      ledgerRetentionMs: settings.ledgerRetention,
+      observe: given.observe,
+      clock,
+      random: given.random,
+    }),
   ];
   return { services, isReady: () => worker.isReady() };
 }

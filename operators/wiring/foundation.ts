@@ -6,9 +6,9 @@ import { openSystem, type System } from '../../shared/postgres/system.ts';
 import type { Observe } from '../../shared/process/events.ts';
 import type { Settings } from '../../shared/process/settings.ts';
 import type { Clock } from '../../shared/process/time.ts';
-import { openTransport } from '../../shared/transport/catalogue.ts';
 import type { Transport } from '../../shared/transport/transport.ts';
 import { applyConfigSql } from './config-sql.ts';
+import { transportOf } from './existing-system.ts';
 import { inTime } from './in-time.ts';
 import type { LoadedConfig } from './load-config.ts';
 
@@ -58,18 +58,11 @@ export async function openFoundation(given: FoundationGiven): Promise<Foundation
 }
 
 async function build(database: Database, given: FoundationGiven): Promise<Pick<Foundation, 'system' | 'transport'>> {
-  const { settings, config, observe, clock } = given;
+  const { settings, config, observe } = given;
   await migrate(database, settings.migrate, observe);
   const system = await openSystem(database, settings);
   await applyConfigSql(database, config.sql, settings.migrate);
-  const transport = openTransport(system.transport, {
-    database,
-    systemId: system.id,
-    logRetentionMs: settings.logRetention,
-    inboxBytesMax: settings.inbox,
-    observe,
-    clock,
-  });
+  const transport = transportOf(system, database, given);
   await transport.provision(system.partitions);
   return { system, transport };
 }

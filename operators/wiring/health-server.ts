@@ -1,6 +1,6 @@
 // Owns the health and metrics of a process that has no API: three small pages on a port of their own.
 import { createServer, type Server, type ServerResponse } from 'node:http';
-import { asError, OnelaneError } from '../../shared/process/errors.ts';
+import { CannotListen, PortInUse } from '../../producers/http/server.ts';
 import type { Metrics } from '../../shared/process/metrics.ts';
 import type { Service } from '../../shared/process/service.ts';
 
@@ -15,10 +15,6 @@ export interface HealthServerGiven {
 export interface HealthServer extends Service {
   /** null unless started. */
   url(): string | null;
-}
-
-export class HealthPortInUse extends OnelaneError {
-  readonly code = 'health-port-in-use' as const;
 }
 
 const REQUEST_MS = 10_000;
@@ -60,14 +56,11 @@ async function answer(url: string, response: ServerResponse, given: HealthServer
 
 function listen(server: Server, { host, port }: HealthServerGiven): Promise<void> {
   return new Promise((resolve, reject) => {
-    const refused = (thrown: Error): void => {
-      const cause = asError(thrown);
-      reject(
-        new HealthPortInUse(
-          `health and metrics cannot listen on ${host}:${port}: choose another ONELANE_HEALTH_PORT (${cause.message})`,
-          { cause },
-        ),
-      );
+    const refused = (cause: Error): void => {
+      const isTaken = 'code' in cause && cause.code === 'EADDRINUSE';
+      const Refusal = isTaken ? PortInUse : CannotListen;
+      const why = isTaken ? 'is in use' : `cannot be listened on (${cause.message})`;
+      reject(new Refusal(`port ${port} on ${host} ${why}: choose another ONELANE_HEALTH_PORT`, { cause }));
     };
     server.once('error', refused);
     server.listen(port, host, () => {

@@ -1,0 +1,195 @@
+// Owns the list of what the doctor looks at, in the order in which things depend on each other.
+import { closeDatabase, openDatabase, type Database } from '../../shared/postgres/database.ts';
+import { migrate } from '../../shared/postgres/migrate.ts';
+import { migrations } from '../../shared/postgres/migrations/index.ts';
+import { quoted, schemaName } from '../../shared/postgres/schema-name.ts';
+import type { System } from '../../shared/postgres/system.ts';
+import { openSystem } from '../../shared/postgres/system.ts';
+import { systemClock } from '../../shared/process/time.ts';
+import type { Transport } from '../../shared/transport/transport.ts';
+import { pendingConfigSql } from '../wiring/config-sql.ts';
+import { knownSystem, transportOf } from '../wiring/existing-system.ts';
+import { loadConfig, type LoadedConfig } from '../wiring/load-config.ts';
+import { refuseInsecure } from '../wiring/producer.ts';
+import { readSystemStatus } from '../wiring/readings.ts';
+import { runningOrNamed } from '../wiring/server-url.ts';
+import { fail, ok, warn, type Check, type Verdict } from './findings.ts';
+
+export interface Found {
+  readonly config: LoadedConfig;
+  readonly database: Database;
+  /** Its tables are those of this version. */
+  readonly schema: Database;
+  readonly system: System;
+  readonly transport: Transport;
+}
+
+const CLOCK_APART_WARN_MS = 5_000;
+
+export const CHECKS: readonly Check<Found>[] = [
+  { name: 'node', needs: [], run: () => Promise.resolve(nodeVersion()) },
+  {
+    name: 'settings',
+    needs: [],
+    run: ({ given: { settings } }) => {
+      refuseInsecure(settings);
+      return Promise.resolve(ok('every setting can be read'));
+    },
+  },
+  {
+    name: 'config',
+    needs: [],
+    run: async (ground) => {
+      const config = await loadConfig(ground.given.settings.config, process.cwd());
+      ground.found = { ...ground.found, config };
+      return ok(`${config.file}: ${[...config.types.keys()].join(', ')}`);
+    },
+  },
+  {
+    name: 'database',
+    needs: [],
+    run: async (ground) => {
+      const { settings, observe } = ground.given;
+      const { url, dataDirectory } = await runningOrNamed(settings);
+      const database = await openDatabase({ url, schema: schemaName(settings.schema), poolMax: 4, observe });
+      ground.closing.push(() => closeDatabase(database));
+      ground.found = { ...ground.found, database };
+      const { rows } = await database.pool.query<{ readonly version: string }>(
+        `select current_setting('server_version') as version`,
+      );
+      const where = dataDirectory === null ? '' : `, embedded, data in ${dataDirectory}`;
+      return ok(`reachable, PostgreSQL ${rows[0]?.version}, no transaction-mode pooler${where}`);
+    },
+  },
+  { name: 'clock', needs: ['database'], run: ({ found }) => clocks(found) },
+  { name: 'permissions', needs: ['database'], run: ({ found }) => permissions(found) },
+  {
+    name: 'migrations',
+    needs: ['database'],
+    run: async (ground) => {
+      const { database } = ground.found;
+      if (database === undefined) return fail('no database', null);
+      await migrate(database, 'never', ground.given.observe);
+      ground.found = { ...ground.found, schema: database };
+      return ok(`schema ${database.schema} is at migration ${migrations.length}`);
+    },
+  },
+  {
+    name: 'system',
+    needs: ['schema'],
+    run: async (ground) => {
+      const { database } = ground.found;
+      if (database === undefined) return fail('no database', null);
+      // Only an existing one is compared: looking must not make it.
+      await knownSystem(database);
+      const system = await openSystem(database, ground.given.settings);
+      ground.found = { ...ground.found, system };
+      return ok(
+        `${system.id}: ${system.partitions} partitions, transport ${system.transport}, channel ${system.channel}`,
+      );
+    },
+  },
+  { name: 'config SQL', needs: ['config', 'schema'], run: ({ found }) => configSql(found) },
+  {
+    name: 'log',
+    needs: ['system', 'database'],
+    run: async (ground) => {
+      const { system, database } = ground.found;
+      if (database === undefined || system === undefined) return fail('no system', null);
+      const transport = transportOf(system, database, { ...ground.given, clock: systemClock });
+      ground.closing.push(() => transport.close());
+      const ends = await transport.ends();
+      ground.found = { ...ground.found, transport };
+      if (ends.length === system.partitions) return ok(`${ends.length} partitions can be read`);
+      return fail(
+        `it has ${ends.length} partitions, the system has ${system.partitions}`,
+        'name the channel of this system',
+      );
+    },
+  },
+  { name: 'lanes', needs: ['database', 'transport'], run: ({ found }) => lanes(found) },
+];
+
+const NODE_LEAST: Readonly<Record<number, number>> = { 20: 19, 22: 13 };
+
+function nodeVersion(): Verdict {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  const isFit = major >= 24 || (major in NODE_LEAST && minor >= (NODE_LEAST[major] ?? 0));
+  return isFit
+    ? ok(`v${process.versions.node}`)
+    : fail(`v${process.versions.node} is not supported`, 'install Node 20.19 or later, 22.13 or later, or 24');
+}
+
+async function clocks({ database }: Partial<Found>): Promise<Verdict> {
+  const { rows } = (await database?.pool.query<{ readonly now: Date }>('select clock_timestamp() as now')) ?? {
+    rows: [],
+  };
+  const apartMs = Math.abs((rows[0]?.now.getTime() ?? 0) - Date.now());
+  return apartMs < CLOCK_APART_WARN_MS
+    ? ok('this machine and the database agree')
+    : warn(
+        `this machine and the database are ${Math.round(apartMs / 1_000)} s apart`,
+        'let both follow a time server; lag in seconds is off by as much',
+      );
+}
+
+async function permissions({ database }: Partial<Found>): Promise<Verdict> {
+  if (database === undefined) return fail('no database', null);
+  const { rows } = await database.pool.query<{
+    readonly there: boolean;
+    readonly use: boolean | null;
+    readonly create: boolean;
+  }>(
+    `select to_regnamespace($1) is not null as there,
+            has_schema_privilege(to_regnamespace($1)::oid, 'create') as use,
+            has_database_privilege(current_database(), 'create') as create`,
+    [quoted(database.schema)],
+  );
+  const [row] = rows;
+  if (row?.there !== true) {
+    return row?.create === true
+      ? ok(`may make schema ${database.schema}`)
+      : fail(
+          `may not make schema ${database.schema}`,
+          'grant create on the database, or run onelane migrate as its owner',
+        );
+  }
+  // Ledger partitions are made as time goes on.
+  return row.use === true
+    ? ok(`may make tables in schema ${database.schema}`)
+    : fail(`may not make tables in schema ${database.schema}`, `grant usage, create on schema ${database.schema}`);
+}
+
+async function configSql({ config, schema }: Partial<Found>): Promise<Verdict> {
+  if (config === undefined || schema === undefined) return fail('no config', null);
+  const pending = await pendingConfigSql(schema, config.sql);
+  return pending.length === 0
+    ? ok(`${config.sql.length} files have run`)
+    : warn(`${pending.join(', ')} has not run`, 'run onelane migrate, or let the next start do it');
+}
+
+async function lanes({ database, transport }: Partial<Found>): Promise<Verdict> {
+  if (database === undefined || transport === undefined) return fail('no log', null);
+  const { partitions, consumers, setAside } = await readSystemStatus({ database, transport }, systemClock.now());
+  const halted = partitions.filter(({ status }) => status.halted !== null);
+  const [first] = halted;
+  if (first !== undefined) {
+    const { partition, halted: halt } = first.status;
+    return fail(
+      `${halted.length} halted, partition ${partition} by ${halt?.code}: ${halt?.detail}`,
+      'do what the sentence says, then restart the consumer',
+    );
+  }
+  if (consumers.every((each) => each.isExpired))
+    return warn('no consumer runs', 'start onelane consumer or onelane up');
+  const idle = partitions.filter(({ status }) => status.lease === null || status.lease.isExpired).length;
+  if (idle > 0)
+    return warn(`${idle} partitions have no reader`, 'look again in a few seconds; then at the log of the consumers');
+  if (setAside.holds > 0) {
+    return warn(
+      `${setAside.holds} resources are held with ${setAside.parked} parked commands`,
+      'onelane status shows how many',
+    );
+  }
+  return ok(`all ${partitions.length} partitions are read`);
+}

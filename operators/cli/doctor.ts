@@ -1,0 +1,23 @@
+// Owns `onelane doctor`: looks at everything that a process needs, one thing after the other, and says what to do.
+import type { CommandSpec } from './command.ts';
+import { CHECKS } from './doctor-checks.ts';
+import { runChecks, type Finding } from './findings.ts';
+
+const MARKS: Readonly<Record<Finding['verdict'], string>> = { ok: 'ok  ', warn: 'warn', fail: 'FAIL', skip: '-   ' };
+
+export const doctor: CommandSpec = {
+  name: 'doctor',
+  summary: 'Check settings, config, database, tables, log and lanes, and say what to do',
+  settings: ['transport', 'channel', 'partitions', 'migrate', 'httpHost', 'insecure'],
+  examples: ['onelane doctor', 'onelane doctor --json'],
+  async run(given) {
+    const findings = await runChecks(CHECKS, given, (finding) => {
+      const advice = finding.advice === null ? '' : `\n      ${finding.advice}`;
+      given.output.say(`${MARKS[finding.verdict]}  ${finding.check}: ${finding.says}${advice}`, finding);
+    });
+    const failed = findings.filter((each) => each.verdict === 'fail').length;
+    const warned = findings.filter((each) => each.verdict === 'warn').length;
+    given.output.tell(failed + warned === 0 ? '\nAll is well.' : `\n${failed} failed, ${warned} to look at.`);
+    return failed === 0 ? 'done' : 'failed';
+  },
+};
