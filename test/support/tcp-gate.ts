@@ -9,6 +9,13 @@ export interface TcpGate {
   thaw(): void;
   /** Ends every connection. */
   cut(): void;
+  /** Ends every connection, and every new one at once, until `admit`. */
+  refuse(): void;
+  /** What the client says gets through; what the server answers gets lost, until `admit`. */
+  swallowAnswers(): void;
+  /** Everything passes again, for new connections: those whose answers got lost are ended. */
+  admit(): void;
+  connections(): number;
   close(): Promise<void>;
 }
 
@@ -17,12 +24,17 @@ export async function openTcpGate(url: string): Promise<TcpGate> {
   const port = Number(target.port === '' ? 5432 : target.port);
   const pairs = new Set<readonly [Socket, Socket]>();
   let isFrozen = false;
+  let mood: 'admits' | 'refuses' | 'swallows' = 'admits';
   const server = createServer((client) => {
+    if (mood === 'refuses') {
+      client.on('error', () => undefined).destroy();
+      return;
+    }
     const upstream = connect(port, target.hostname);
     const pair = [client, upstream] as const;
     pairs.add(pair);
-    join(client, upstream);
-    join(upstream, client);
+    join(client, upstream, () => true);
+    join(upstream, client, () => mood !== 'swallows');
     upstream.once('close', () => pairs.delete(pair));
     if (isFrozen) for (const socket of pair) socket.pause();
   });
@@ -43,6 +55,18 @@ export async function openTcpGate(url: string): Promise<TcpGate> {
     freeze: () => setFlow('pause'),
     thaw: () => setFlow('resume'),
     cut,
+    refuse() {
+      mood = 'refuses';
+      cut();
+    },
+    swallowAnswers() {
+      mood = 'swallows';
+    },
+    admit() {
+      if (mood === 'swallows') cut();
+      mood = 'admits';
+    },
+    connections: () => pairs.size,
     async close() {
       cut();
       await new Promise((resolve) => server.close(resolve));
@@ -50,8 +74,10 @@ export async function openTcpGate(url: string): Promise<TcpGate> {
   };
 }
 
-function join(from: Socket, to: Socket): void {
-  from.on('data', (chunk) => to.write(chunk));
+function join(from: Socket, to: Socket, passes: () => boolean): void {
+  from.on('data', (chunk) => {
+    if (passes()) to.write(chunk);
+  });
   from.once('end', () => to.end());
   from.on('error', () => to.destroy());
   from.once('close', () => to.destroy());

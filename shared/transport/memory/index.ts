@@ -35,9 +35,11 @@ export function memoryTransport(log: MemoryLog, options: MemoryTransportOptions 
     openPublisher: () =>
       soon((): Publisher => {
         log.reach();
+        let isClosed = false;
         return {
-          publish: (batch) => soon(() => publish(batch, given, options.onPublish)),
-          close: () => soon(() => undefined),
+          publish: (batch) =>
+            soon(() => (isClosed ? batch.map(() => CLOSED) : publish(batch, given, options.onPublish))),
+          close: () => soon(() => void (isClosed = true)),
         };
       }),
     openSubscription: (mine) =>
@@ -50,6 +52,8 @@ export function memoryTransport(log: MemoryLog, options: MemoryTransportOptions 
     close: () => soon(() => undefined),
   };
 }
+
+const CLOSED: PublishResult = { kind: 'refused', reason: 'the publisher is closed', retry: false };
 
 /** What `work` returns or throws, as a promise. */
 function soon<T>(work: () => T): Promise<T> {

@@ -21,6 +21,9 @@ export class MemoryLane implements Lane {
   readonly #release: () => void;
   /** Position to hand out next; null before start. */
   #next: number | null = null;
+  /** The entry before it, if it is known; the log must still have it. */
+  #before: Delivery | null = null;
+  #turns = 0;
 
   constructor(hold: Hold, given: MemoryLaneGiven) {
     this.partition = hold.partition;
@@ -42,6 +45,8 @@ export class MemoryLane implements Lane {
         lastApplied: at.last === null ? null : log.at(this.partition, at.last.position),
       });
       this.#next = Number(first);
+      this.#before = at.last === null ? null : log.at(this.partition, at.last.position);
+      this.#turns = log.turns(this.partition);
       resolve();
     });
   }
@@ -72,16 +77,26 @@ export class MemoryLane implements Lane {
     const { log, systemId } = this.#given;
     invariant(this.#next !== null, 'a lane is started before it is read');
     log.reach();
-    const { first, end } = log.bounds(this.partition);
-    if (end < this.#next) throw diverged(this.partition, `the log ends at ${end} and position ${this.#next} was due`);
-    if (first > this.#next)
-      throw diverged(this.partition, `the log begins at ${first}, past ${this.#next} which was due`);
+    this.#checkLog(this.#next);
     const deliveries = log.read(this.partition, this.#next, limit);
     const own = countOwn(deliveries, systemId);
     const foreign = deliveries[own];
     if (own === 0 && foreign !== undefined) throw foreignSystem(this.partition, foreign);
     this.#next += own;
+    this.#before = deliveries[own - 1] ?? this.#before;
     return foreign === undefined ? deliveries : deliveries.slice(0, own);
+  }
+
+  #checkLog(next: number): void {
+    const { log } = this.#given;
+    const { first, end } = log.bounds(this.partition);
+    if (end < next) throw diverged(this.partition, `the log ends at ${end} and position ${next} was due`);
+    if (first > next) throw diverged(this.partition, `the log begins at ${first}, past ${next} which was due`);
+    if (log.turns(this.partition) === this.#turns) return;
+    if (this.#before !== null && log.at(this.partition, this.#before.position) !== this.#before) {
+      throw diverged(this.partition, `the entry before position ${next} is not the one that was read`);
+    }
+    this.#turns = log.turns(this.partition);
   }
 
   /** Resolves at the next change of the partition, when the lane is lost, or after `waitMs`. */

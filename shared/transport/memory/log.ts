@@ -25,6 +25,8 @@ interface PartitionLog {
   offset: number;
   head: number;
   settled: number;
+  /** How often the log went back or was made again. */
+  turns: number;
   readonly waiting: Set<() => void>;
 }
 
@@ -74,6 +76,11 @@ export class MemoryLog {
   bounds(partition: Partition): { readonly first: number; readonly end: number } {
     const log = this.#of(partition);
     return { first: log.offset + log.head, end: log.offset + log.entries.length };
+  }
+
+  /** Changes when entries that were there are not there any more, or others in their place. */
+  turns(partition: Partition): number {
+    return this.#of(partition).turns;
   }
 
   at(partition: Partition, at: Position): Delivery | null {
@@ -146,12 +153,15 @@ export class MemoryLog {
     log.entries.length = Math.min(log.entries.length, keep);
     log.head = Math.min(log.head, keep);
     log.settled = Math.min(log.settled, log.offset + keep);
+    log.turns++;
     this.#wake(partition);
   }
 
   /** Deleted and made again: every partition is empty and begins at 0. */
   recreate(): void {
-    for (const log of this.#partitions) Object.assign(log, { entries: [], offset: 0, head: 0, settled: 0 });
+    for (const log of this.#partitions) {
+      Object.assign(log, { entries: [], offset: 0, head: 0, settled: 0, turns: log.turns + 1 });
+    }
     this.#bytes = 0;
     for (const partition of this.partitions) this.#wake(partition);
   }
@@ -181,7 +191,7 @@ export class MemoryLog {
 }
 
 function emptyPartition(): PartitionLog {
-  return { entries: [], offset: 0, head: 0, settled: 0, waiting: new Set() };
+  return { entries: [], offset: 0, head: 0, settled: 0, turns: 0, waiting: new Set() };
 }
 
 function push(log: PartitionLog, routed: Routed, appendedAt: Date): Position {

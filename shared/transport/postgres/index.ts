@@ -33,8 +33,13 @@ export interface PostgresTransportGiven {
 /** At most so often is said that something was appended. */
 const HINT_EVERY_MS = 5;
 
+export interface PostgresTransport extends Transport {
+  /** What the lanes of this process have read ahead and not handed out. */
+  inboxBytes(): number;
+}
+
 /** The tables come with the migrations; the database stays the caller's to close. */
-export function postgresTransport(given: PostgresTransportGiven): Transport {
+export function postgresTransport(given: PostgresTransportGiven): PostgresTransport {
   const { database } = given;
   const subscriptions = new Set<PostgresSubscription>();
   const hintHere = (ends: ReadonlyMap<Partition, Position>) => {
@@ -66,6 +71,7 @@ export function postgresTransport(given: PostgresTransportGiven): Transport {
       const ends = await logEnds(database.pool, database.schema);
       return ends.map((end, index) => ({ partition: partitionAt(index), next: position(end), waiting: null }));
     },
+    inboxBytes: () => [...subscriptions].reduce((sum, each) => sum + each.budget.heldBytes, 0),
     close: () => Promise.resolve(),
   };
 }
