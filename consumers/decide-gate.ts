@@ -30,7 +30,7 @@ class Gate implements DecideGate {
   #passesOut = 0;
   #isTaken = false;
   #passesWaiting: ((release: Release) => void)[] = [];
-  #holdersWaiting: ((release: Release) => void)[] = [];
+  readonly #holdersWaiting: ((release: Release) => void)[] = [];
 
   pass(): Release | Promise<Release> {
     if (!this.#isTaken && this.#holdersWaiting.length === 0) return this.#givePass();

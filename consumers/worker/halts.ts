@@ -1,4 +1,5 @@
 // Owns the record of a halted lane in its tenure row, where operators and other processes see it.
+import { storableText } from '../../shared/command/failure.ts';
 import type { Partition } from '../../shared/command/identity.ts';
 import type { Database } from '../../shared/postgres/database.ts';
 import { quoted } from '../../shared/postgres/schema-name.ts';
@@ -9,10 +10,11 @@ export interface Halt {
 }
 
 export interface Halts {
-  /** Unless somebody else has claimed the partition meanwhile: then it is not halted. Rejects when the database is away. */
+  /**
+   * Unless somebody has claimed the partition meanwhile: then it is not halted. The next claim takes the record away.
+   * Rejects when the database is away.
+   */
   record(partition: Partition, halt: Halt): Promise<void>;
-  /** Somebody is about to try again. */
-  clear(partition: Partition): Promise<void>;
 }
 
 export function haltRecords(database: Database): Halts {
@@ -23,15 +25,7 @@ export function haltRecords(database: Database): Halts {
         `update ${tenure}
          set halted_code = $2, halted_detail = $3, halted_at = clock_timestamp()
          where partition = $1 and owner is null`,
-        [partition, halt.code, halt.detail],
-      );
-    },
-    async clear(partition) {
-      await database.pool.query(
-        `update ${tenure}
-         set halted_code = null, halted_detail = null, halted_at = null
-         where partition = $1 and halted_code is not null`,
-        [partition],
+        [partition, halt.code, storableText(halt.detail)],
       );
     },
   };

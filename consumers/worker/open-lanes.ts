@@ -116,11 +116,9 @@ export class OpenLanes {
   }
 
   async #run(lane: Lane): Promise<void> {
-    const { clock, halts } = this.#given;
+    const { clock } = this.#given;
     const { partition } = lane;
     this.#enterState(partition, 'running', null);
-    // An old record that stays is no harm: the next one to run clears it.
-    await halts.clear(partition).catch(() => undefined);
     const startedMs = clock.monotonicMs();
     const end = await this.#runToEnd(lane);
     const servedWell = clock.monotonicMs() - startedMs >= SERVED_WELL_MS;

@@ -51,6 +51,7 @@ export type OnelaneEvent =
   | { readonly kind: 'leases-changed'; readonly held: readonly number[]; readonly consumers: number }
   | { readonly kind: 'lease-lost'; readonly partition: number; readonly reason: string }
   | { readonly kind: 'ledger-pruned'; readonly partitions: readonly string[] }
+  | { readonly kind: 'last-revisions-pruned'; readonly rows: number }
   | { readonly kind: 'log-pruned'; readonly partition: number; readonly entries: number }
   | { readonly kind: 'housekeeping-failed'; readonly cause: Error }
   // transports
