@@ -63,7 +63,7 @@ export interface StoreBundle {
   readonly types: ResourceTypes;
   readonly events: OnelaneEvent[];
   /** A store as another process would have it. */
-  another(): BatchStore;
+  another(lanePool?: TestDatabase['lanePool']): BatchStore;
   /** One statement on the test's own tables and Onelane's: `{tables}` and `{schema}` stand for the names. */
   sql(text: string, values?: readonly unknown[]): Promise<readonly Record<string, unknown>[]>;
   claim(store?: BatchStore): Promise<Tenure>;
@@ -73,10 +73,10 @@ export async function storeBundle(options: TestDatabaseOptions = {}): Promise<St
   const db = await freshDatabase({ lanePoolMax: 2, ...options, sql: TABLES + (options.sql ?? '') });
   const types = typesOf(db.tables);
   const events: OnelaneEvent[] = [];
-  const another = () =>
+  const another = (lanePool = db.lanePool) =>
     postgresBatchStore({
       database: db.database,
-      lanePool: db.lanePool,
+      lanePool,
       types,
       ledgerRetentionMs: 30 * 86_400_000,
       observe: (event) => events.push(event),
