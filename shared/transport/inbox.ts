@@ -16,6 +16,7 @@ export class InboxBudget {
     this.#commonMax = Math.floor(limit.bytesMax / 2);
   }
 
+  /** Without what is reserved. */
   get heldBytes(): number {
     return this.#held;
   }
@@ -25,9 +26,12 @@ export class InboxBudget {
     return Math.max(0, this.#share - held) + Math.max(0, this.#commonMax - this.#commonUsed);
   }
 
-  /** An inbox holds `after` bytes where it held `before`. */
+  held(more: number): void {
+    this.#held += more;
+  }
+
+  /** An inbox holds, or is about to hold, `after` bytes where it did `before`. */
   moved(before: number, after: number): void {
-    this.#held += after - before;
     this.#commonUsed += Math.max(0, after - this.#share) - Math.max(0, before - this.#share);
   }
 }
@@ -40,6 +44,8 @@ export class Inbox {
   #taken = 0;
   #entries = 0;
   #bytes = 0;
+  /** For what is being read. */
+  #reserved = 0;
 
   constructor(budget: InboxBudget) {
     this.#budget = budget;
@@ -49,16 +55,23 @@ export class Inbox {
     return this.#entries;
   }
 
-  /** What may be read ahead now. 0 with an empty inbox never occurs for long: then one thing may be taken all the same. */
-  get roomBytes(): number {
-    return this.#budget.room(this.#bytes);
+  /** Whether something may be read ahead now; always, when nothing is there. */
+  get hasRoom(): boolean {
+    return this.#entries === 0 || this.#budget.room(this.#bytes + this.#reserved) > 0;
   }
 
+  /** How much may be read now, at most `bytesMax`. It counts as used until the next `push` or `clear`. */
+  reserve(bytesMax: number): number {
+    const reserved = Math.min(bytesMax, this.#budget.room(this.#bytes + this.#reserved));
+    this.#use(this.#bytes, this.#reserved + reserved);
+    return reserved;
+  }
+
+  /** What was read; it takes the place of what was reserved. */
   push(page: readonly Delivery[]): void {
-    if (page.length === 0) return;
-    this.#pages.push(page);
+    if (page.length > 0) this.#pages.push(page);
     this.#entries += page.length;
-    this.#hold(this.#bytes + page.reduce((sum, each) => sum + each.bytes.length, 0));
+    this.#use(this.#bytes + page.reduce((sum, each) => sum + each.bytes.length, 0), 0);
   }
 
   /** At least one delivery when there is one, at most `count`, and at most `bytes` unless the first alone has more. */
@@ -85,17 +98,19 @@ export class Inbox {
     this.#pages = [];
     this.#taken = 0;
     this.#entries = 0;
-    this.#hold(0);
+    this.#use(0, 0);
   }
 
   #handOut(batch: readonly Delivery[], bytes: number): readonly Delivery[] {
     this.#entries -= batch.length;
-    this.#hold(this.#bytes - bytes);
+    this.#use(this.#bytes - bytes, this.#reserved);
     return batch;
   }
 
-  #hold(bytes: number): void {
-    this.#budget.moved(this.#bytes, bytes);
+  #use(bytes: number, reserved: number): void {
+    this.#budget.moved(this.#bytes + this.#reserved, bytes + reserved);
+    this.#budget.held(bytes - this.#bytes);
     this.#bytes = bytes;
+    this.#reserved = reserved;
   }
 }

@@ -46,6 +46,8 @@ export class PostgresLane implements Lane {
   #knows: 'behind' | 'caught-up' = 'behind';
   /** A hint came while a page was being read. */
   #hinted = false;
+  /** The next segment did not fit into what may be read ahead; reset when something was handed out. */
+  #isFull = false;
   #started = false;
   #timeline = 0;
   /** Position to deliver next, and to read next. */
@@ -90,8 +92,9 @@ export class PostgresLane implements Lane {
       if (this.lost.aborted) return [];
       this.#throwFault();
       const batch = this.#inbox.take(limit);
+      this.#delivered(batch.length);
       this.#readAhead();
-      if (batch.length > 0) return this.#delivered(batch);
+      if (batch.length > 0) return batch;
       if (this.#foreign !== null) throw this.#foreign;
       // What is being read may have been there before the call: it is waited for a little longer.
       const restMs = until - this.#given.clock.monotonicMs() + (this.#reading === null ? 0 : READ_GRACE_MS);
@@ -133,16 +136,17 @@ export class PostgresLane implements Lane {
     this.#timeline++;
     this.#inbox.clear();
     this.#foreign = null;
+    this.#isFull = false;
     this.#ahead = this.#due;
     this.#anchors = this.#anchors.slice(0, 1);
     this.#knows = 'behind';
   }
 
-  #delivered(batch: readonly Delivery[]): readonly Delivery[] {
-    this.#due += batch.length;
+  #delivered(entries: number): void {
+    this.#isFull = false;
+    this.#due += entries;
     const delivered = this.#due - 1;
     while ((this.#anchors[0]?.lastPosition ?? delivered) < delivered && this.#anchors.length > 1) this.#anchors.shift();
-    return batch;
   }
 
   #throwFault(): void {
@@ -164,7 +168,7 @@ export class PostgresLane implements Lane {
   #wantsMore(): boolean {
     if (!this.#started || this.lost.aborted || this.#fault !== null || this.#foreign !== null) return false;
     if (this.#knows === 'caught-up' || this.#inbox.entries >= AHEAD_ENTRIES_MIN) return false;
-    return this.#inbox.entries === 0 || this.#inbox.roomBytes > 0;
+    return this.#inbox.hasRoom && !this.#isFull;
   }
 
   /** Never rejects. */
@@ -188,13 +192,16 @@ export class PostgresLane implements Lane {
       partition: this.partition,
       anchor: this.#anchors.at(-1) ?? null,
       next: this.#ahead,
-      bytesMax: Math.min(PAGE_BYTES_MAX, this.#inbox.roomBytes),
+      bytesMax: this.#inbox.reserve(PAGE_BYTES_MAX),
+      // With nothing at hand, the next segment comes whatever its size: no lane waits for another to read.
+      firstSegment: this.#inbox.entries === 0 ? ('always' as const) : ('if-it-fits' as const),
     };
     return this.#withClient((client) => readPage(client, this.#given.statements, wanted));
   }
 
   #take(page: Page): void {
     if (page.kind === 'torn') {
+      this.#inbox.push([]);
       this.#given.observe({ kind: 'log-torn', partition: this.partition, reason: page.what });
       this.#given.lose(this.partition);
       return;
@@ -208,6 +215,7 @@ export class PostgresLane implements Lane {
     const last = this.#anchors.at(-1)?.lastPosition ?? -1;
     this.#anchors.push(...page.anchors.filter((each) => each.lastPosition > last));
     if (page.isEnd && !this.#hinted) this.#knows = 'caught-up';
+    this.#isFull = !page.isEnd && deliveries.length === 0;
   }
 
   async #withClient<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {

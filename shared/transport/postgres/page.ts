@@ -20,8 +20,9 @@ export interface PageWanted {
   readonly anchor: Anchor | null;
   /** Position of the first entry to be delivered. */
   readonly next: number;
-  /** Of the page, unless its first segment alone is larger. */
   readonly bytesMax: number;
+  /** Whether the first segment that was not read yet may exceed bytesMax. */
+  readonly firstSegment: 'always' | 'if-it-fits';
 }
 
 export type Page =
@@ -74,7 +75,7 @@ from (
     limit ${SEGMENTS_MAX}
   ) ahead
 ) page
-where total <= $4 or total = size
+where total <= $4 or (total = size and $5)
 order by last_position`,
     view: `
 select
@@ -107,7 +108,13 @@ export async function readPage(client: pg.PoolClient, statements: PageStatements
   const result = await client.query<Text[], unknown[]>({
     name: 'page',
     text: statements.page,
-    values: [wanted.partition, wanted.anchor?.lastPosition ?? wanted.next, wanted.next, wanted.bytesMax],
+    values: [
+      wanted.partition,
+      wanted.anchor?.lastPosition ?? wanted.next,
+      wanted.next,
+      wanted.bytesMax,
+      wanted.firstSegment === 'always',
+    ],
     rowMode: 'array',
     types: AS_TEXT,
   });

@@ -89,6 +89,7 @@ export const faultCases: readonly ConformanceCase[] = [
     needs: ['lost-answers'],
     async run(stage) {
       const { process, publisher, lane, partition } = await stage.readyLane();
+      await store(publisher, [stage.entry(partition, 'first')]);
       const witness = await stage.process();
       const waitingBefore = await amount(witness.transport, partition);
       await process.loseAnswers();
@@ -105,7 +106,7 @@ export const faultCases: readonly ConformanceCase[] = [
       );
       await untilStored(stage, publisher, batch);
       await untilStored(stage, publisher, [stage.entry(partition, 'later')]);
-      await untilRead(stage, lane, [...numbered('u', 5), ...numbered('u', 5), 'later']);
+      await untilRead(stage, lane, ['first', ...numbered('u', 5), ...numbered('u', 5), 'later']);
     },
   },
   {
