@@ -63,7 +63,8 @@ function addFlag(command: Command, name: SettingName): void {
   const each = SETTINGS[name];
   const flag = flagName(each);
   if (flag === null) return;
-  const about = `${each.about} (${each.takes}; default ${each.fallback.replaceAll('`', '')}) [${each.variable}]`;
+  const takes = each.takes.replace(/, such as .*/, '');
+  const about = `${each.about} (${takes}; default ${each.fallback}) [${each.variable}]`.replaceAll('`', '');
   command.option(name === 'insecure' ? flag : `${flag} <value>`, about);
 }
 

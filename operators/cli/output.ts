@@ -59,11 +59,11 @@ export function table(head: readonly string[], rows: readonly (readonly (string 
   return [line(head), ...rows.map(line)].join('\n');
 }
 
-/** What the sentence does not say itself. */
-function causeOf(error: OnelaneError): string {
-  if (!(error.cause instanceof Error)) return '';
-  const said = describeError(error.cause);
-  return error.message.includes(error.cause.message) && error.cause.message !== '' ? '' : `\n  cause: ${said}`;
+/** What the sentence does not say itself; what the system said of a call is in the sentence already, in better words. */
+function causeOf({ message, cause }: OnelaneError): string {
+  if (!(cause instanceof Error) || 'syscall' in cause || cause.message === '' || message.includes(cause.message))
+    return '';
+  return `\n  cause: ${describeError(cause)}`;
 }
 
 function printable(_name: string, value: unknown): unknown {

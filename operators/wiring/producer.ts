@@ -1,5 +1,6 @@
 // Owns the putting together of the API: the HTTP server with what it submits through, within the settings' bounds.
-import { producerServer, type ProducerServer } from '../../producers/http/server.ts';
+import { createServer } from 'node:net';
+import { PortInUse, producerServer, type ProducerServer } from '../../producers/http/server.ts';
 import { OnelaneError } from '../../shared/process/errors.ts';
 import type { Observe } from '../../shared/process/events.ts';
 import type { Metrics } from '../../shared/process/metrics.ts';
@@ -49,6 +50,28 @@ export function refuseInsecure(settings: Pick<Settings, 'httpHost' | 'insecure'>
   throw new ListeningInsecure(
     `ONELANE_HTTP_HOST is ${settings.httpHost}, where other machines can reach the API and write without a token: keep 127.0.0.1, or set ONELANE_INSECURE=1 if your network keeps strangers out`,
   );
+}
+
+/**
+ * Before anything is opened: a process that finds its port taken only after it has joined the consumers makes them hand over
+ * partitions for nothing. Whatever else is wrong with the address, listening will say.
+ */
+export async function refusePortInUse({ httpHost: host, httpPort: port }: ProducerSettings): Promise<void> {
+  if (port === 0) return;
+  const probe = createServer();
+  await new Promise<void>((resolve, reject) => {
+    probe.once('error', (cause) => {
+      const isTaken = 'code' in cause && cause.code === 'EADDRINUSE';
+      const sentence = `port ${port} on ${host} is in use: stop what listens there, or choose another ONELANE_HTTP_PORT`;
+      if (isTaken) reject(new PortInUse(sentence, { cause }));
+      else resolve();
+    });
+    probe.listen(port, host, () =>
+      probe.close(() => {
+        resolve();
+      }),
+    );
+  });
 }
 
 function isLoopback(host: string): boolean {

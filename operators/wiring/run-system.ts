@@ -8,7 +8,7 @@ import { assembleConsumer } from './consumer.ts';
 import { openFoundation, type Foundation } from './foundation.ts';
 import { healthServer, type HealthServer } from './health-server.ts';
 import type { LoadedConfig } from './load-config.ts';
-import { assembleProducer, refuseInsecure } from './producer.ts';
+import { assembleProducer, refuseInsecure, refusePortInUse } from './producer.ts';
 import { metricsReadings } from './readings.ts';
 import { runningOrNamed, startOrNamed, type ServerChoice } from './server-url.ts';
 
@@ -41,7 +41,10 @@ const SERVER_STOP_MS = 1_000;
 /** Throws the first thing that is wrong, and has then left nothing running. */
 export async function runSystem(wanted: RunWanted): Promise<RunningSystem> {
   const { settings } = wanted;
-  if (wanted.parts !== 'consumer') refuseInsecure(settings);
+  if (wanted.parts !== 'consumer') {
+    refuseInsecure(settings);
+    await refusePortInUse(settings);
+  }
   const server = await (wanted.embedded === 'start'
     ? startOrNamed(settings, wanted.observe)
     : runningOrNamed(settings));

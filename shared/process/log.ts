@@ -64,8 +64,9 @@ function printable(value: unknown): unknown {
 
 /** An error's own words and those of what caused it, in one line; the code first where there is one. */
 export function describeError(error: Error): string {
-  const code = 'code' in error && typeof error.code === 'string' ? `${error.code}: ` : '';
-  const own = `${code}${error.message || wordsOfMany(error)}`;
+  const said = error.message || wordsOfMany(error);
+  const own =
+    'code' in error && typeof error.code === 'string' && !said.includes(error.code) ? `${error.code}: ${said}` : said;
   return error.cause instanceof Error ? `${own} (${describeError(error.cause)})` : own;
 }
 
