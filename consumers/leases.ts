@@ -60,6 +60,8 @@ export interface LeaseTimes {
 export const LEASE_TIMES: LeaseTimes = { leaseMs: 4_000, renewMs: 1_000, drainMs: 10_000 };
 /** The part of a lease that is not used: for clocks that differ in rate, and for timers that fire late. */
 const MARGIN = 1 / 8;
+/** A database that is away then must not hold up a stop: what is not given back runs out by itself. */
+const LAST_TRIES = 3;
 /** What happens in one moment is answered by one turn. */
 const GATHER_MS = 20;
 
@@ -189,7 +191,7 @@ class TableLeases implements Leases {
 
   async #end(untilMs: number): Promise<void> {
     const { clock } = this.#given;
-    while (!this.#turns.isIdle && clock.monotonicMs() < untilMs) {
+    for (let tries = 0; tries < LAST_TRIES && !this.#turns.isIdle && clock.monotonicMs() < untilMs; tries++) {
       try {
         await this.#turns.takeLast(await this.#connected());
       } catch (thrown) {
