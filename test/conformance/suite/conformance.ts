@@ -7,7 +7,7 @@ import { applies, runCase } from './run-case.ts';
 export function conformance(fixture: ConformanceFixture): void {
   describe(`the ${fixture.name} transport`, () => {
     for (const each of conformanceCases) {
-      test.runIf(applies(each, fixture))(each.name, () => runCase(each, fixture));
+      test.runIf(applies(each, fixture))(each.name, { concurrent: true }, () => runCase(each, fixture));
     }
   });
 }
