@@ -28,7 +28,7 @@ export const SUBMIT_LIMITS: SubmitLimits = {
   inFlightBytes: 64 * 1024 * 1024,
   callEntries: 4_000,
   callBytes: 4 * 1024 * 1024,
-  calls: 4,
+  calls: 2,
 };
 
 export interface SubmitterGiven {
