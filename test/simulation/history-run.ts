@@ -23,12 +23,13 @@ export async function runFault(wanted: RunWanted): Promise<Tally> {
   const system = await HistorySystem.open(wanted.size);
   const startedMs = performance.now();
   try {
-    await system.startApi();
-    const consumers = await Promise.all(Array.from({ length: wanted.consumers }, () => system.startConsumer()));
+    const starting = Array.from({ length: wanted.consumers }, () => system.startConsumer());
+    const [consumers] = await Promise.all([Promise.all(starting), system.startApi()]);
     const clients = wanted.clients === 'one' ? 1 : 2;
     for (let index = 0; index < clients; index++) system.startClient({ index, of: clients });
     const given = { system, random: seededRandom(seed), strikes: wanted.strikes };
     const struck = await wanted.fault(given, consumers);
+    system.blowsDealt();
     await system.finished();
     const { tally } = system.ticker;
     report(wanted, system, struck, performance.now() - startedMs);
@@ -43,6 +44,8 @@ export async function runFault(wanted: RunWanted): Promise<Tally> {
       strays: 0,
     });
     return tally;
+  } catch (cause) {
+    throw new Error(`${wanted.name} failed at: ${system.state()}`, { cause });
   } finally {
     await system.close();
   }

@@ -90,9 +90,9 @@ export const consumerFrozen: Fault = (given, consumers) =>
     return pendingShare;
   });
 
-/** Blows fall while between a twentieth and two thirds are applied, each in its own stretch. */
+/** Blows fall while between a twentieth and six tenths are applied, each in its own stretch. */
 const FROM = 0.05;
-const TO = 0.65;
+const TO = 0.6;
 const NTH_MAX = 8;
 
 async function strikeEach(

@@ -8,6 +8,10 @@ export interface ClientGiven {
   readonly prefixes: readonly string[];
   readonly changes: readonly Change[];
   readonly stop: AbortSignal;
+  /** Of one request; each prefix's part of it is consecutive. */
+  readonly linesMax: number;
+  /** Asked before each request. `trickle`: few lines, and a pause: blows are still to fall, and must find work under way. */
+  readonly pace: () => 'full' | 'trickle';
 }
 
 export interface ClientTold {
@@ -17,15 +21,17 @@ export interface ClientTold {
   sentAgain: number;
 }
 
-/** Lines of one request; each prefix's part of it is consecutive. */
-const LINES = 4_000;
+/** Part of a request of full size. */
+const TRICKLE = 0.02;
+const TRICKLE_MS = 250;
 const AGAIN_MS = 100;
 const PATIENCE_MS = 60_000;
 
 /** Resolves when every line was accepted. Order per path is kept: nothing later is sent before all of a request was accepted. */
 export async function sendHistory(given: ClientGiven, told: ClientTold): Promise<void> {
-  const perPrefix = Math.max(1, Math.floor(LINES / given.prefixes.length));
+  let perPrefix = 0;
   for (let from = 0; from < given.changes.length; from += perPrefix) {
+    perPrefix = await paced(given);
     const part = given.changes.slice(from, from + perPrefix);
     let lines = given.prefixes.flatMap((prefix) => part.map((change) => commandLine(prefix, change)));
     while (lines.length > 0) {
@@ -39,6 +45,14 @@ export async function sendHistory(given: ClientGiven, told: ClientTold): Promise
       lines = rest;
     }
   }
+}
+
+/** How many changes of each prefix the next request carries. */
+async function paced({ pace, prefixes, linesMax }: ClientGiven): Promise<number> {
+  const isTrickle = pace() === 'trickle';
+  if (isTrickle) await sleep(TRICKLE_MS);
+  const lines = isTrickle ? TRICKLE * linesMax : linesMax;
+  return Math.max(1, Math.floor(lines / prefixes.length));
 }
 
 /** The lines that must be sent again, in their order. */

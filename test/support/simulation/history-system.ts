@@ -25,7 +25,12 @@ export const FULL: Size = { prefixes: 50, changes: Infinity, partitions: 16, bat
 
 const CONFIG = fileURLToPath(new URL('../../../examples/history/onelane.config.ts', import.meta.url));
 const SCHEMA = 'onelane';
+const LINES_MAX = 4_000;
+/** A small run is many requests, too. */
+const REQUESTS_MIN = 20;
 const POLL_MS = 100;
+/** So much is sent at full speed, whether or not the blows have fallen; then a trickle keeps the lanes at work. */
+const SHARE_BEFORE_BLOWS = 0.5;
 
 export class HistorySystem {
   readonly ticker = new Ticker();
@@ -39,6 +44,7 @@ export class HistorySystem {
   #api: Child | null = null;
   readonly #children = new Set<Child>();
   readonly #clients: Promise<void>[] = [];
+  #areBlowsDealt = false;
 
   private constructor(size: Size, directory: string, server: EmbeddedServer) {
     this.#size = size;
@@ -69,6 +75,8 @@ export class HistorySystem {
       prefixes: own,
       changes: this.#history.changes,
       stop: this.#stop.signal,
+      linesMax: Math.min(LINES_MAX, this.total / REQUESTS_MIN),
+      pace: () => this.#pace(),
     };
     const client = sendHistory(given, this.told);
     client.catch(() => undefined); // whoever waits for the end gets it
@@ -98,6 +106,29 @@ export class HistorySystem {
 
   async restartServer(): Promise<void> {
     this.#server = await startServer(this.#directory);
+  }
+
+  /** For whoever must find out why a run stands still. */
+  state(): string {
+    const held = [...this.#children].map(
+      (child) => `${child.name} holds ${this.ticker.heldBy(child.name).join(' ') || 'nothing'}`,
+    );
+    return JSON.stringify({
+      total: this.total,
+      ...this.told,
+      ...this.ticker.tally,
+      held,
+      violations: this.ticker.violations,
+    });
+  }
+
+  /** The clients need hold nothing back any more. */
+  blowsDealt(): void {
+    this.#areBlowsDealt = true;
+  }
+
+  #pace(): 'full' | 'trickle' {
+    return this.#areBlowsDealt || this.told.accepted < SHARE_BEFORE_BLOWS * this.total ? 'full' : 'trickle';
   }
 
   /** Resolves when all clients are done and every lane has read its log to the end. */
