@@ -1,6 +1,7 @@
 // Owns adapters that break one promise each: what the suite must not let pass.
 import { HEADER, type Delivery } from '../../shared/command/entry.ts';
 import { newCommandId, position } from '../../shared/command/identity.ts';
+import { systemClock } from '../../shared/process/time.ts';
 import type { MemoryLog } from '../../shared/transport/memory/index.ts';
 import type { Lane, Publisher, PublishResult, Subscription, Transport } from '../../shared/transport/transport.ts';
 
@@ -178,7 +179,7 @@ export const sabotages: readonly Sabotage[] = [
         next: async (limit) => {
           const batch = await lane.next({ ...limit, waitMs: 0 });
           if (batch.length > 0) return batch;
-          await new Promise((resolve) => setTimeout(resolve, limit.waitMs).unref());
+          await systemClock.sleep(limit.waitMs);
           return lane.next({ ...limit, waitMs: 0 });
         },
       })),

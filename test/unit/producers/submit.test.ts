@@ -2,6 +2,7 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { Submission } from '../../../producers/partition-queue.ts';
 import type { Sealed } from '../../../producers/seal.ts';
+import { systemClock } from '../../../shared/process/time.ts';
 import { ANSWER_LOST, GOES_WELL, NEVER_ARRIVES, REFUSED, type Fate } from '../../support/producers/faulty-transport.ts';
 import {
   gate,
@@ -189,7 +190,7 @@ describe('an outage', () => {
     expect((await submitter.submit(seal('1'))).kind).toBe('not-accepted');
     transport.fate = () => GOES_WELL;
     const calls = transport.calls.length;
-    const slow = new Promise<void>((resolve) => setTimeout(resolve, 200));
+    const slow = systemClock.sleep(200);
     transport.gate = slow;
     let answer: Promise<Submission> = submitter.submit(seal('2'));
     while ((await Promise.race([answer, slow]))?.kind === 'not-accepted') answer = submitter.submit(seal('2'));
