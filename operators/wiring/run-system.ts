@@ -35,7 +35,7 @@ export interface RunningSystem {
 }
 
 /** What stopping needs beyond the drain: closing connections, and the embedded server. */
-const CLOSE_MS = 500;
+const CLOSE_MS = 750;
 const SERVER_STOP_MS = 1_000;
 
 /** Throws the first thing that is wrong, and has then left nothing running. */

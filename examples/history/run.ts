@@ -1,0 +1,158 @@
+// Owns `npm run example:history`: a system of its own, a real history through it, and the proof that nothing was lost, doubled or swapped.
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { SingleBar } from 'cli-progress';
+import { logEvents, openLogger } from '../../shared/process/log.ts';
+import { readableLines } from '../../shared/process/log-lines.ts';
+import { readSettings } from '../../shared/process/settings.ts';
+import { loadConfig } from '../../operators/wiring/load-config.ts';
+import { runSystem, type RunningSystem } from '../../operators/wiring/run-system.ts';
+import { compare, prefixesFor } from './compare.ts';
+import { readChanges, readTree, type Change } from './input.ts';
+import { sendAll, waitForOutcomes } from './send.ts';
+
+const USAGE = `usage: npm run example:history [-- [FILE --expect TREE] [--repeat N]]
+
+  FILE           newline-delimited JSON, packed or not: {"n","path","from","to","commit","time"}
+  --expect TREE  JSON, packed or not: {"path":"blob"}, the tree at the end of FILE
+  --repeat N     send it under N path prefixes (1 to 1000; default 1: no prefix)
+`;
+const REPEAT_MAX = 1_000;
+const DIFFERENCES_SHOWN = 20;
+const HERE = join(dirname(createRequire(import.meta.url).resolve('onelane/package.json')), 'examples', 'history');
+
+interface Wanted {
+  readonly changes: readonly Change[];
+  readonly tree: ReadonlyMap<string, string>;
+  readonly prefixes: readonly string[];
+  /** Kept between runs: a second run finds what the first one did. */
+  readonly dataDirectory: string;
+}
+
+const wanted = readWanted();
+if (wanted === null) {
+  process.stderr.write(USAGE);
+  process.exitCode = 2;
+} else {
+  process.exitCode = (await run(wanted)) ? 0 : 1;
+}
+
+function readWanted(): Wanted | null {
+  try {
+    const { positionals, values } = parseArgs({
+      allowPositionals: true,
+      options: { expect: { type: 'string' }, repeat: { type: 'string', default: '1' } },
+    });
+    const repeat = Number(values.repeat);
+    const [file, ...more] = positionals;
+    if (more.length > 0 || (file === undefined) !== (values.expect === undefined)) return null;
+    if (!Number.isInteger(repeat) || repeat < 1 || repeat > REPEAT_MAX) return null;
+    const changesFile = file === undefined ? join(HERE, 'fastify-changes.ndjson.gz') : resolve(file);
+    const treeFile = values.expect === undefined ? join(HERE, 'fastify-final.json.gz') : resolve(values.expect);
+    return {
+      changes: readChanges(changesFile),
+      tree: readTree(treeFile),
+      prefixes: prefixesFor(repeat),
+      dataDirectory: join(HERE, file === undefined ? '.onelane' : `.onelane-${fingerprint(changesFile)}`),
+    };
+  } catch (thrown) {
+    process.stderr.write(`${thrown instanceof Error ? thrown.message : String(thrown)}\n\n`);
+    return null;
+  }
+}
+
+/** Each history has a table of its own. */
+function fingerprint(file: string): string {
+  return createHash('sha256').update(readFileSync(file)).digest('hex').slice(0, 8);
+}
+
+async function run({ changes, tree, prefixes, dataDirectory }: Wanted): Promise<boolean> {
+  const total = changes.length * prefixes.length;
+  say(`Starting a system of its own, data in ${dataDirectory}`);
+  const system = await startSystem(dataDirectory);
+  try {
+    const url = system.url ?? '';
+    const startedMs = performance.now();
+    const bar = openBar(total);
+    const lasts = await sendAll({ url, changes, prefixes, onAccepted: (commands) => bar.increment(commands) });
+    bar.stop();
+    say('Waiting for the last outcome');
+    await waitForOutcomes(url, lasts);
+    const seconds = (performance.now() - startedMs) / 1_000;
+    const counts = await readCounts(url);
+    const wrong = await compare({ databaseUrl: system.foundation.database.url, changes, tree, prefixes });
+    for (const sentence of wrong.slice(0, DIFFERENCES_SHOWN)) say(`  ${sentence}`);
+    say(summary({ total, seconds, counts, differences: wrong.length }));
+    return wrong.length === 0 && counts.rejected === 0 && counts.parked === 0;
+  } finally {
+    await system.stop();
+  }
+}
+
+async function startSystem(dataDirectory: string): Promise<RunningSystem> {
+  const config = await loadConfig('onelane.config.ts', HERE);
+  const settings = readSettings({ httpPort: '0', schema: 'onelane_history', dataDirectory, logLevel: 'warn' });
+  const write = (line: string) => process.stderr.write(line);
+  const observe = logEvents(openLogger(settings.logLevel, readableLines(write)));
+  return runSystem({ parts: 'both', embedded: 'start', settings, config, observe });
+}
+
+interface Counts {
+  readonly applied: number;
+  readonly repeated: number;
+  readonly rejected: number;
+  readonly parked: number;
+}
+
+/** What the lanes of this run have counted. */
+async function readCounts(url: string): Promise<Counts> {
+  const text = await (await fetch(`${url}/metrics`)).text();
+  const count = (outcome: string) =>
+    Number(new RegExp(`^onelane_commands_total{outcome="${outcome}"} (\\d+)$`, 'm').exec(text)?.[1] ?? 0);
+  return {
+    applied: count('applied'),
+    repeated: count('repeated'),
+    rejected: count('rejected'),
+    parked: count('parked'),
+  };
+}
+
+function summary(of: {
+  readonly total: number;
+  readonly seconds: number;
+  readonly counts: Counts;
+  readonly differences: number;
+}): string {
+  const number = (count: number) => count.toLocaleString('en').padStart(12);
+  const { total, seconds, counts, differences } = of;
+  return [
+    '',
+    `commands    ${number(total)}`,
+    `seconds     ${seconds.toFixed(1).padStart(12)}   (${Math.round(total / seconds).toLocaleString('en')} commands/s)`,
+    `applied     ${number(counts.applied)}`,
+    `repeats     ${number(counts.repeated)}   (sent before: the first outcome stands, nothing was changed)`,
+    `rejections  ${number(counts.rejected)}`,
+    `parked      ${number(counts.parked)}`,
+    `differences ${number(differences)}   (the table against the tree)`,
+    '',
+  ].join('\n');
+}
+
+function openBar(total: number): SingleBar {
+  const bar = new SingleBar({
+    format: 'Sending [{bar}] {percentage}%  {value} of {total} accepted  {duration_formatted}',
+    stream: process.stderr,
+    noTTYOutput: true,
+    notTTYSchedule: 1_000,
+    hideCursor: true,
+  });
+  bar.start(total, 0);
+  return bar;
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
