@@ -3,8 +3,19 @@ import { defineConfig } from 'vitest/config';
 
 const SECOND = 1_000;
 
-function project(name: string, limits: { readonly testTimeout: number; readonly hookTimeout: number }) {
+interface Limits {
+  readonly testTimeout: number;
+  readonly hookTimeout: number;
+}
+
+function project(name: string, limits: Limits) {
   return { extends: true as const, test: { name, include: [`test/${name}/**/*.test.ts`], ...limits } };
+}
+
+/** The simulation with the full counts of faults and commands: minutes for each. */
+function fullFaults(limits: Limits) {
+  const { extends: whole, test } = project('simulation', limits);
+  return { extends: whole, test: { ...test, name: 'faults', env: { ONELANE_FAULTS: 'full' } } };
 }
 
 export default defineConfig({
@@ -18,7 +29,8 @@ export default defineConfig({
       project('property', { testTimeout: 120 * SECOND, hookTimeout: 60 * SECOND }),
       project('conformance', { testTimeout: 60 * SECOND, hookTimeout: 60 * SECOND }),
       project('scenario', { testTimeout: 120 * SECOND, hookTimeout: 120 * SECOND }),
-      project('simulation', { testTimeout: 1_800 * SECOND, hookTimeout: 300 * SECOND }),
+      project('simulation', { testTimeout: 180 * SECOND, hookTimeout: 120 * SECOND }),
+      fullFaults({ testTimeout: 1_800 * SECOND, hookTimeout: 300 * SECOND }),
     ],
   },
 });
