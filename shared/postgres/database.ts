@@ -57,7 +57,8 @@ export async function openDatabase(wanted: {
     timeouts: POOL_TIMEOUTS,
   });
   pool.on('error', (cause) => {
-    wanted.observe({ kind: 'connection-lost', what: 'database', cause });
+    // Clients go on closing after the pool has ended; a server that stops meanwhile is no news.
+    if (!pool.ending) wanted.observe({ kind: 'connection-lost', what: 'database', cause });
   });
   try {
     await checkServer(pool, where);
