@@ -33,26 +33,24 @@ export function fairShare(state: ShareState, me: Uuid, leaving: ReadonlySet<Part
 }
 
 /**
- * How many partitions each consumer should hold: all the same, but for one more where it does not come out even. The odd ones stay
- * with those who hold most, so that nothing moves without need; the id decides between equals.
+ * How many partitions each consumer should hold: all the same, but for one more where it does not come out even. Those go to the
+ * lowest ids, which are the oldest consumers. Membership alone decides, so that views which differ in who holds what still agree.
  */
-export function shares(state: ShareState): ReadonlyMap<Uuid, number> {
-  const held = heldBy(state);
-  const count = (consumer: Uuid) => held.get(consumer) ?? 0;
-  const ranked = [...new Set(state.consumers)].sort((a, b) => count(b) - count(a) || (a < b ? -1 : 1));
+function shares(state: ShareState): ReadonlyMap<Uuid, number> {
+  const ranked = [...new Set(state.consumers)].sort();
   const floor = Math.floor(state.leases.length / Math.max(1, ranked.length));
   const odd = state.leases.length - floor * ranked.length;
   return new Map(ranked.map((consumer, rank) => [consumer, rank < odd ? floor + 1 : floor]));
 }
 
-/** Free partitions are dealt out in the order of ids, so that consumers with the same view never reach for the same one. */
+/** Dealt out in the order of `targets`, which is that of ids: consumers with the same view never reach for the same one. */
 function portionOf(me: Uuid, targets: ReadonlyMap<Uuid, number>, state: ShareState): readonly Partition[] {
   const held = heldBy(state);
   const free = state.leases.filter((lease) => lease.holder === null).map((lease) => lease.partition);
   free.sort(byNumber);
   let dealt = 0;
-  for (const consumer of [...targets.keys()].sort()) {
-    const wanted = Math.max(0, (targets.get(consumer) ?? 0) - (held.get(consumer) ?? 0));
+  for (const [consumer, target] of targets) {
+    const wanted = Math.max(0, target - (held.get(consumer) ?? 0));
     if (consumer === me) return free.slice(dealt, dealt + wanted);
     dealt += wanted;
   }

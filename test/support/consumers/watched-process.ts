@@ -5,7 +5,14 @@ const [limitMs = '', act = ''] = process.argv.slice(2);
 const service = watchdog({ limitMs: Number(limitMs) });
 await service.start();
 process.stdout.write('ready\n');
-if (act === 'answer') process.stdin.on('data', () => process.stdout.write('here\n'));
+if (act === 'answer') {
+  // Nearly always within a long turn, so that being stopped and woken falls into one.
+  setInterval(() => {
+    const untilMs = performance.now() + Number(limitMs) / 4;
+    while (performance.now() < untilMs);
+  }, 1);
+  process.stdin.on('data', () => process.stdout.write('here\n'));
+}
 if (act === 'stop') {
   await service.stop(100);
   await service.stop(100);
