@@ -3,6 +3,7 @@ import { fork, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
+import { systemClock } from '../../shared/process/time.ts';
 import { freshSchemas } from '../support/database.ts';
 import { accountTable } from './accounts.ts';
 import { loadHttp, type HttpLoad } from './http-load.ts';
@@ -138,7 +139,7 @@ async function untilReady(port: number, child: ChildProcess): Promise<void> {
       () => false,
     );
     if (ready) return;
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await systemClock.sleep(100);
   }
   throw new Error('the server did not become ready within 30 s');
 }
