@@ -3,13 +3,14 @@ import fc from 'fast-check';
 import { expect } from 'vitest';
 import type { BatchStore, Plan } from '../../consumers/lane/batch-store.ts';
 import { readEntries } from '../../consumers/lane/read-batch.ts';
+import type { Delivery } from '../../shared/command/entry.ts';
 import type { Lane } from '../../shared/transport/transport.ts';
-import { tellStory } from '../support/simulation/lane-story.ts';
+import { tellStory, type Blow, type Stage } from '../support/simulation/lane-story.ts';
 import { memoryBatchStore, MemoryDatabase, type Fence } from '../support/simulation/memory-store.ts';
 import { ModelLog, type Positions } from '../support/simulation/model-log.ts';
 import { seededRandom } from '../support/simulation/random.ts';
-import { expected, found } from './compare.ts';
-import { interpret } from './interpreter.ts';
+import { expected, found, type Findings } from './compare.ts';
+import { interpret, type Refuses } from './interpreter.ts';
 import { logs, PLACE } from './logs.ts';
 import { blows } from './stories.ts';
 import { CURSE, worldTypes } from './world.ts';
@@ -26,28 +27,41 @@ export interface Cast {
 export function laneIsExact(cast: Cast) {
   return fc.asyncProperty(logs(60), blows, fc.nat(), async (log, dealt, seed) => {
     const database = new MemoryDatabase();
-    const model = new ModelLog(log);
-    const told = await tellStory(
-      {
-        log: model,
-        store: losingStore(database, seed, cast.fence),
-        types: worldTypes,
-        place: PLACE,
-        positions: cast.positions,
-        seed,
-        forgiveMarker: () => database.forgiveMarker(),
-        ...(cast.sabotage === undefined ? {} : { sabotage: cast.sabotage }),
-      },
+    const store = losingStore(database, seed, cast.fence);
+    const story: Story = {
+      log,
       dealt,
-    );
-    cast.onRedelivered?.(model.redelivered);
-    expect(told.ends.filter((end) => end.kind === 'halted')).toEqual([]);
-    expect(told.unapplied).toBe(0);
-    expect(told.zombieCommits).toBe(0);
-    expect(found(database.truth)).toEqual(
-      expected(interpret(readEntries(log, PLACE), worldTypes, (reply) => reply === CURSE)),
-    );
+      seed,
+      types: worldTypes,
+      positions: cast.positions,
+      hire: () => ({ store, die: () => undefined }),
+      found: () => found(database.truth),
+    };
+    await expectExact(cast.sabotage === undefined ? story : { ...story, sabotage: cast.sabotage }, {
+      onRedelivered: cast.onRedelivered ?? (() => undefined),
+      refuses: (reply) => reply === CURSE,
+    });
   });
+}
+
+export interface Story extends Pick<Stage, 'hire' | 'types' | 'positions' | 'seed' | 'sabotage'> {
+  readonly log: readonly Delivery[];
+  readonly dealt: readonly Blow[];
+  found(): Findings | Promise<Findings>;
+}
+
+export async function expectExact(
+  story: Story,
+  about: { readonly refuses: Refuses; onRedelivered(count: number): void },
+): Promise<void> {
+  const model = new ModelLog(story.log);
+  const told = await tellStory({ ...story, log: model, place: PLACE }, story.dealt);
+  about.onRedelivered(model.redelivered);
+  expect(told.ends.filter((end) => end.kind === 'halted')).toEqual([]);
+  expect(told.unapplied).toBe(0);
+  expect(told.zombieCommits).toBe(0);
+  const meaning = interpret(readEntries(story.log, PLACE), worldTypes, about.refuses);
+  expect(await story.found()).toEqual(expected(meaning));
 }
 
 /** One connection in thirty is lost around its commit; whether before or after, the lane cannot tell. */

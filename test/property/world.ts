@@ -22,25 +22,25 @@ const counterContract = contract('counter', {
 });
 
 /** A bigint key: `2` and `02` would be one row, so `02` is not canonical and `x` cannot be a key at all. */
-const counterRows: RowStore<Counter> = {
-  table: 'counters',
+const counterRows = (prefix: string): RowStore<Counter> => ({
+  table: `${prefix}counters`,
   key: { name: 'id', sqlType: 'bigint' },
   revisionColumn: 'revision',
   columns: [{ name: 'value', sqlType: 'bigint' }],
   canonicalSubject: (subject) => (/^[0-9]{1,15}$/.test(subject) ? String(Number(subject)) : null),
   encode: (state) => [String(state.value)],
   decode: ([value]) => ({ value: Number(value) }),
-};
+});
 
 type CounterCommand = typeof counterContract extends { commands: ReadonlyMap<infer Name, unknown> }
   ? { readonly name: Name; readonly data: unknown }
   : never;
 
-const counterType: ResourceType<Counter, CounterCommand> = {
+const counterType = (prefix: string): ResourceType<Counter, CounterCommand> => ({
   contract: counterContract,
-  rows: counterRows,
+  rows: counterRows(prefix),
   decide: (state, command, about) => decideCounter(state, command.name, command.data, about),
-};
+});
 
 interface Payload {
   readonly value?: number;
@@ -106,8 +106,8 @@ const noteContract = contract('note', {
   curse: z.strictObject({}),
 });
 
-const noteRows: RowStore<Note> = {
-  table: 'notes',
+const noteRows = (prefix: string): RowStore<Note> => ({
+  table: `${prefix}notes`,
   key: { name: 'name', sqlType: 'text' },
   revisionColumn: 'changes',
   columns: [
@@ -117,16 +117,16 @@ const noteRows: RowStore<Note> = {
   canonicalSubject: (subject) => subject,
   encode: (state) => [state.text, String(state.edits)],
   decode: ([text, edits]) => ({ text: text ?? '', edits: Number(edits) }),
-};
+});
 
 /** The reply of a command that a database may be told to refuse, whatever else is written with it. */
 export const CURSE = 'cursed';
 
 type NoteCommand = { readonly name: 'write' | 'erase' | 'curse'; readonly data: unknown };
 
-const noteType: ResourceType<Note, NoteCommand> = {
+const noteType = (prefix: string): ResourceType<Note, NoteCommand> => ({
   contract: noteContract, // payloads as decide reads them: unknown
-  rows: noteRows,
+  rows: noteRows(prefix),
   decide(state, command) {
     if (command.name === 'erase') {
       if (state === null) return { kind: 'unchanged', reply: 'was blank' };
@@ -136,15 +136,22 @@ const noteType: ResourceType<Note, NoteCommand> = {
     const { text } = command.data as { text: string }; // the schema saw to it
     return { kind: 'change', state: { text, edits: (state?.edits ?? 0) + 1 }, reply: [text, state?.text ?? null] };
   },
-};
+});
 
-export const worldTypes: ResourceTypes = new Map([
-  [counterType.contract.type, counterType as unknown as never], // types erased, as defineConfig does
-  [noteType.contract.type, noteType as unknown as never],
-]);
+/** `prefix`: what stands before the names of the tables, a schema with its dot or nothing. */
+export function worldTypesIn(prefix: string): ResourceTypes {
+  const counter = counterType(prefix);
+  const note = noteType(prefix);
+  return new Map([
+    [counter.contract.type, counter as unknown as never], // types erased, as defineConfig does
+    [note.contract.type, note as unknown as never],
+  ]);
+}
 
-/** The world's tables, for PostgreSQL. */
+export const worldTypes: ResourceTypes = worldTypesIn('');
+
+/** The world's tables, for PostgreSQL; `{tables}` stands for their schema. */
 export const WORLD_SQL = `
-create table counters (id bigint primary key, revision bigint not null, value bigint not null);
-create table notes (name text primary key, changes bigint not null, text text not null, edits integer not null);
+create table {tables}.counters (id bigint primary key, revision bigint not null, value bigint not null);
+create table {tables}.notes (name text primary key, changes bigint not null, text text not null, edits integer not null);
 `;

@@ -28,15 +28,20 @@ export interface Blow {
 
 export interface Stage {
   readonly log: ModelLog;
-  readonly store: BatchStore;
+  /** A new process: its store, and what its death does beside stopping it. */
+  hire(): Holder;
   readonly types: ResourceTypes;
   readonly place: LanePlace;
   readonly positions: Positions;
-  /** Between two holders; a crash test's own blows must not be laid at a command's door. */
-  forgiveMarker(): Promise<void> | void;
   /** A saboteur may stand between lane and store, or lane and log. */
   sabotage?(lane: Lane, store: BatchStore): { readonly lane: Lane; readonly store: BatchStore };
   readonly seed: number;
+}
+
+export interface Holder {
+  readonly store: BatchStore;
+  /** Resolves when nothing of it can happen any more. */
+  die(): Promise<void> | void;
 }
 
 export interface Told {
@@ -55,13 +60,16 @@ export async function tellStory(stage: Stage, blows: readonly Blow[]): Promise<T
   const events: OnelaneEvent[] = [];
   const zombies: Zombie[] = [];
   const random = seededRandom(stage.seed);
-  const frozen = { wake: () => undefined as void, inSignals: Infinity };
+  const frozen = { wake: () => undefined as void, inSignals: Infinity, successor: 0 };
   for (let holder = 0; holder < HOLDERS_MAX; holder++) {
-    await stage.forgiveMarker();
     const blow = blows[holder] ?? null;
-    const life = liveOnce(stage, { blow, random, frozen, events });
+    frozen.successor = holder;
+    const life = liveOnce(stage, { blow, holder, random, frozen, events });
     const end = await life.ended;
-    if (end === 'dead') continue;
+    if (end === 'dead') {
+      await life.holder.die();
+      continue;
+    }
     if (end === 'frozen') {
       zombies.push(life.zombie);
       continue;
@@ -89,21 +97,24 @@ interface Zombie {
 interface Life {
   readonly blow: Blow | null;
   readonly random: () => number;
-  readonly frozen: { wake: () => void; inSignals: number };
+  readonly holder: number;
+  /** Only signals of the successor bring the waking nearer: it has claimed, so that who wakes is no holder any more. */
+  readonly frozen: { wake: () => void; inSignals: number; successor: number };
   readonly events: OnelaneEvent[];
 }
 
 function liveOnce(
   stage: Stage,
   life: Life,
-): { readonly ended: Promise<LaneEnd | 'dead' | 'frozen'>; readonly zombie: Zombie } {
+): { readonly ended: Promise<LaneEnd | 'dead' | 'frozen'>; readonly holder: Holder; readonly zombie: Zombie } {
   const { blow, frozen } = life;
+  const holder = stage.hire();
   let strike: (how: 'dead' | 'frozen') => void = () => undefined;
   const struck = new Promise<'dead' | 'frozen'>((resolve) => (strike = resolve));
   let countdown = blow?.nth ?? Infinity;
   let isWoken = false;
   const reach = (signal: LaneSignal): Promise<void> | undefined => {
-    if (--frozen.inSignals === 0) frozen.wake();
+    if (life.holder === frozen.successor && --frozen.inSignals === 0) frozen.wake();
     if (signal === 'committed' && isWoken) zombie.commits++;
     if (signal !== blow?.signal || --countdown !== 0) return undefined;
     if (blow.act === 'dies') {
@@ -125,10 +136,18 @@ function liveOnce(
     backTo: blow?.backTo ?? 1000,
     batchSize: () => 1 + Math.floor(life.random() * 12),
   });
-  const cast = stage.sabotage?.(lane, stage.store) ?? { lane, store: stage.store };
-  const whole = runLane(cast.lane, given(stage, cast.store, { reach, random: life.random, events: life.events }));
+  const cast = stage.sabotage?.(lane, holder.store) ?? { lane, store: holder.store };
+  const whole = runLane(
+    cast.lane,
+    given(stage, forgiving(cast.store), { reach, random: life.random, events: life.events }),
+  );
   const zombie: Zombie = { ended: whole, commits: 0 };
-  return { ended: Promise.race([whole, struck]), zombie };
+  return { ended: Promise.race([whole, struck]), holder, zombie };
+}
+
+/** A story's own blows are not laid at the door of the command that was marked when they fell. */
+function forgiving(store: BatchStore): BatchStore {
+  return { ...store, claim: async (partition, by) => ({ ...(await store.claim(partition, by)), marker: null }) };
 }
 
 function given(

@@ -39,11 +39,6 @@ export const noStrike: StrikePoints = {
 /** One partition's database; survives every lane. */
 export class MemoryDatabase {
   truth: MemoryTruth = EMPTY_TRUTH;
-
-  /** What a crash test does to a claim that follows it: nobody is to be blamed for the test's own blows. */
-  forgiveMarker(): void {
-    this.truth = { ...this.truth, tenure: { ...this.truth.tenure, marker: null } };
-  }
 }
 
 /** `skipped` is for tests of the tests: what a store without a fence would do. */
