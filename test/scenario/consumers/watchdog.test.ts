@@ -51,6 +51,8 @@ test.skipIf(!canUnshare)('process 1 of a container, which no signal kills, ends 
 test('a process that was stopped for five times the limit and goes on is left in peace', async () => {
   const { child, line, stderr, ended } = watched('answer');
   expect(await line()).toBe('ready');
+  child.stdin.write('?\n');
+  expect(await line()).toBe('here');
   child.kill('SIGSTOP');
   // Time itself is what this test is about.
   await passing(5 * LIMIT_MS);

@@ -6,11 +6,9 @@ const service = watchdog({ limitMs: Number(limitMs) });
 await service.start();
 process.stdout.write('ready\n');
 if (act === 'answer') {
-  // Nearly always within a long turn, so that being stopped and woken falls into one.
-  setInterval(() => {
-    const untilMs = performance.now() + Number(limitMs) / 4;
-    while (performance.now() < untilMs);
-  }, 1);
+  // Nearly always within a long turn, so that being stopped and woken falls into one. Counted work: time goes on while stopped.
+  const rounds = roundsWithin(Number(limitMs) / 4);
+  setInterval(() => spend(rounds), 1);
   process.stdin.on('data', () => process.stdout.write('here\n'));
 }
 if (act === 'stop') {
@@ -22,3 +20,16 @@ if (act === 'stop') {
 }
 if (act === 'loop') for (;;);
 if (act === 'microtasks') for (;;) await Promise.resolve();
+
+function spend(rounds: number): number {
+  let sum = 0;
+  for (let round = 0; round < rounds * 10_000; round++) sum = (sum * 31 + round) | 0;
+  return sum;
+}
+
+function roundsWithin(ms: number): number {
+  const untilMs = performance.now() + ms;
+  let rounds = 0;
+  for (; performance.now() < untilMs; rounds++) spend(1);
+  return rounds;
+}
