@@ -5,18 +5,20 @@ import { quotedArray } from '../../../shared/resources/array-text.ts';
 import type { ResourceTypes } from '../../../shared/resources/resource-type.ts';
 import type { RowStore } from '../../../shared/resources/row-store.ts';
 import type { RowChange, RowLocking } from '../batch-store.ts';
-import { statement, type Flush, type Parameter, type Statement } from './flush.ts';
-import { parameterCount, tableSql, type RowWrite, type TableSql } from './table-sql.ts';
+import { statement, type Answer, type Flush, type Parameter, type Statement } from './flush.ts';
+import { parameterCount, tableSql, type Placeholder, type RowWrite, type TableSql } from './table-sql.ts';
 
 /** Foreign keys are checked when it ends, so a child may move to a parent that the same batch makes, and leave one that it deletes. */
 export class RowWrites {
   readonly #schema: string;
   readonly #tables: readonly Table[];
   readonly #numbers: ReadonlyMap<ResourceTypeName, number>;
+  readonly #attempt: Statement;
   readonly #statements = new Map<string, Statement>();
 
   constructor(schema: string, types: ResourceTypes) {
     this.#schema = schema;
+    this.#attempt = statement(`select unnest(${schema}.attempt_rows($1, $2::text[]))`);
     this.#tables = [...types.values()].map(({ rows }) => ({ rows, sql: tableSql(rows) }));
     this.#numbers = new Map([...types.keys()].map((name, at) => [name, at]));
   }
@@ -25,12 +27,15 @@ export class RowWrites {
   send(flush: Flush, changes: readonly RowChange[], locking: RowLocking): void {
     const parts = this.#sort(changes);
     if (parts.length === 0) return;
-    const values: Parameter[] = [];
-    for (const part of parts) for (const array of part.arrays) values.push(quotedArray(array));
-    for (const what of ORDER)
-      values.push(parts.reduce((sum, part) => (part.what === what ? sum + part.count : sum), 0));
-    values.push(locking);
-    flush.send(this.#statementFor(parts), values);
+    flush.send(this.#statementFor(parts), valuesOf(parts, locking));
+  }
+
+  /** The same under a savepoint of its own, which never fails; see attemptFailure. Null when no row changes. */
+  sendAttempt(flush: Flush, changes: readonly RowChange[], locking: RowLocking): number | null {
+    const parts = this.#sort(changes);
+    if (parts.length === 0) return null;
+    const text = writeSql(parts, this.#schema, (at) => `($1)[${at + 1}]`);
+    return flush.send(this.#attempt, [text, quotedArray(valuesOf(parts, locking).map(String))]);
   }
 
   /** Deletes, updates, inserts; within each in the order of the types. */
@@ -58,7 +63,7 @@ export class RowWrites {
     const shape = parts.map(({ what, number }) => `${what} ${number}`).join();
     let found = this.#statements.get(shape);
     if (found === undefined) {
-      found = statement(writeSql(parts, this.#schema));
+      found = statement(writeSql(parts, this.#schema, (at) => `$${at + 1}`));
       this.#statements.set(shape, found);
     }
     return found;
@@ -101,14 +106,29 @@ function add(part: Part, { before, after, subject }: RowChange): void {
   for (const value of part.table.rows.encode(after.state)) arrays[at++]?.push(value);
 }
 
+/** Of sendAttempt: what the database said against it, as the error that it would have been; null when it was written. */
+export function attemptFailure(answer: Answer | undefined): Error | null {
+  const [code, message, schema, table, constraint] = answer?.rows.map((row) => row[0] ?? '') ?? [];
+  if (code === undefined) return null;
+  return Object.assign(new Error(message), { code, severity: 'ERROR', schema, table, constraint });
+}
+
+function valuesOf(parts: readonly Part[], locking: RowLocking): readonly Parameter[] {
+  const values: Parameter[] = [];
+  for (const part of parts) for (const array of part.arrays) values.push(quotedArray(array));
+  for (const what of ORDER) values.push(parts.reduce((sum, part) => (part.what === what ? sum + part.count : sum), 0));
+  values.push(locking);
+  return values;
+}
+
 /** The last select names the counts in this order, and that is the order in which the parts run. */
-function writeSql(parts: readonly Part[], schema: string): string {
-  let next = 1;
+function writeSql(parts: readonly Part[], schema: string, parameter: Placeholder): string {
+  let next = 0;
   const ctes = parts.map(({ what, table, number }) => {
-    const body = table.sql.write(what, next);
+    const first = next;
     next += parameterCount(table.rows, what);
     return `${what}_${number} as (
-  ${body}
+  ${table.sql.write(what, (at) => parameter(first + at))}
 )`;
   });
   const counted = ORDER.map((what) => {
@@ -117,8 +137,8 @@ function writeSql(parts: readonly Part[], schema: string): string {
       .map(({ number }) => `(select count(*) from ${what}_${number})`);
     return counts.length === 0 ? '0' : counts.join(' + ');
   });
-  const expected = `$${next}::bigint, $${next + 1}::bigint, $${next + 2}::bigint, $${next + 3}::text`;
+  const expected = [0, 1, 2].map((at) => `${parameter(next + at)}::bigint`).join(', ');
   return `
 with ${ctes.join(', ')}
-select ${schema}.expect_rows(${counted.join(', ')}, ${expected})::text`;
+select ${schema}.expect_rows(${counted.join(', ')}, ${expected}, ${parameter(next + 3)}::text)::text`;
 }

@@ -6,12 +6,15 @@ import { statement, type Statement } from './flush.ts';
 
 export type RowWrite = 'delete' | 'update' | 'insert';
 
+/** How the statement refers to its n-th parameter. */
+export type Placeholder = (at: number) => string;
+
 export interface TableSql {
   readonly select: Readonly<Record<RowLocking, Statement>>;
   /** Against every other writer, until the transaction ends. */
   readonly lock: Statement;
-  /** The body of a CTE that returns one row for each one written; its parameters are numbered from `first`. */
-  write(what: RowWrite, first: number): string;
+  /** The body of a CTE that returns one row for each one written; `parameter` names the next ones, from 0. */
+  write(what: RowWrite, parameter: Placeholder): string;
 }
 
 export function tableSql(rows: RowStore<unknown>): TableSql {
@@ -34,14 +37,14 @@ for no key update of t`),
       tables: statement(wanted),
     },
     lock: statement(`lock table ${table} in share row exclusive mode`),
-    write: (what, first) => {
+    write: (what, parameter) => {
       switch (what) {
         case 'delete':
-          return deleteSql({ rows, table, key }, first);
+          return deleteSql({ rows, table, key }, parameter);
         case 'update':
-          return updateSql({ rows, table, key }, first);
+          return updateSql({ rows, table, key }, parameter);
         case 'insert':
-          return insertSql({ rows, table, key }, first);
+          return insertSql({ rows, table, key }, parameter);
       }
     },
   };
@@ -54,20 +57,20 @@ interface Names {
 }
 
 /** Parameters: keys, versions. The key is compared in its own type, so that its index serves. */
-function deleteSql({ rows, table, key }: Names, first: number): string {
+function deleteSql({ rows, table, key }: Names, parameter: Placeholder): string {
   return `delete from ${table} as t
-  using unnest($${first}::${rows.key.sqlType}[], $${first + 1}::xid[]) as v (key, version)
+  using unnest(${parameter(0)}::${rows.key.sqlType}[], ${parameter(1)}::xid[]) as v (key, version)
   where t.${key} = v.key
     and t.xmin = v.version
   returning 1`;
 }
 
 /** Parameters: keys, versions, revisions, then one array per column. */
-function updateSql({ rows, table, key }: Names, first: number): string {
+function updateSql({ rows, table, key }: Names, parameter: Placeholder): string {
   const sets = rows.columns.map((column, at) => `, ${quoteName(column.name)} = ${valueOf(column, at)}`);
   return `update ${table} as t
   set ${quoteName(rows.revisionColumn)} = v.revision${sets.join('')}
-  from unnest($${first}::${rows.key.sqlType}[], $${first + 1}::xid[], $${first + 2}::bigint[]${arrays(rows, first + 3)})
+  from unnest(${parameter(0)}::${rows.key.sqlType}[], ${parameter(1)}::xid[], ${parameter(2)}::bigint[]${arrays(rows, 3, parameter)})
     as v (key, version, revision${columnNames(rows)})
   where t.${key} = v.key
     and t.xmin = v.version
@@ -75,19 +78,21 @@ function updateSql({ rows, table, key }: Names, first: number): string {
 }
 
 /** Parameters: keys, revisions, then one array per column. */
-function insertSql({ rows, table, key }: Names, first: number): string {
+function insertSql({ rows, table, key }: Names, parameter: Placeholder): string {
   const names = rows.columns.map((column) => `, ${quoteName(column.name)}`);
   const values = rows.columns.map((column, at) => `, ${valueOf(column, at)}`);
   return `insert into ${table} (${key}, ${quoteName(rows.revisionColumn)}${names.join('')})
   select v.key, v.revision${values.join('')}
-  from unnest($${first}::${rows.key.sqlType}[], $${first + 1}::bigint[]${arrays(rows, first + 2)})
+  from unnest(${parameter(0)}::${rows.key.sqlType}[], ${parameter(1)}::bigint[]${arrays(rows, 2, parameter)})
     as v (key, revision${columnNames(rows)})
   on conflict (${key}) do nothing
   returning 1`;
 }
 
-function arrays(rows: RowStore<unknown>, first: number): string {
-  return rows.columns.map((column, at) => `, $${first + at}::${isArray(column) ? 'text' : column.sqlType}[]`).join('');
+function arrays(rows: RowStore<unknown>, first: number, parameter: Placeholder): string {
+  return rows.columns
+    .map((column, at) => `, ${parameter(first + at)}::${isArray(column) ? 'text' : column.sqlType}[]`)
+    .join('');
 }
 
 function columnNames(rows: RowStore<unknown>): string {

@@ -5,18 +5,19 @@
 import type pg from 'pg';
 import type { CommandFailure } from '../../../shared/command/failure.ts';
 import { classify } from '../../failure/classify.ts';
-import type { BatchStep, Committed, Plan, Recall, RowLocking, Tenure, Wanted } from '../batch-store.ts';
+import type { BatchStep, Committed, Recall, RowLocking, Tenure, Wanted } from '../batch-store.ts';
 import { answersBehindFence, judgeFence, sendFence } from './fence.ts';
-import { Flush, FlushFailed, statement, type Answer } from './flush.ts';
+import { Flush, FlushFailed, type Answer } from './flush.ts';
 import { withLaneClient } from './lane-client.ts';
 import { readRecall, sendRecall, type RecallSent } from './recall.ts';
+import { BACK, disjointRun, planStep, RELEASE, runGroup, SAVEPOINT, type StepRun } from './step-group.ts';
 import type { StoreParts } from './store.ts';
 import { commit, recovered, sendPlan } from './transact.ts';
 import type { Work } from './unconfirmed.ts';
 
-const SAVEPOINT = statement('savepoint step');
-const RELEASE = statement('release savepoint step');
-const BACK = statement('rollback to savepoint step');
+const GROUP_MAX = 200;
+/** Fewer are not worth a group's two round trips. */
+const GROUP_MIN = 4;
 
 export async function transactEach(
   parts: StoreParts,
@@ -32,17 +33,6 @@ export async function transactEach(
   }
 }
 
-/** Mutable within one transaction. */
-interface Run {
-  readonly parts: StoreParts;
-  readonly client: pg.PoolClient;
-  readonly tenure: Tenure;
-  readonly locking: RowLocking;
-  readonly plans: Plan[];
-  /** The partition's, with those of this transaction. */
-  strays: bigint;
-}
-
 async function inTransaction(
   parts: StoreParts,
   client: pg.PoolClient,
@@ -50,18 +40,40 @@ async function inTransaction(
   { steps, locking }: { readonly steps: readonly BatchStep[]; readonly locking: RowLocking },
 ): Promise<Committed> {
   const work: Work = { kind: 'steps', steps };
-  const run: Run = { parts, client, tenure, locking, plans: [], strays: 0n };
+  const run: StepRun = { parts, client, tenure, locking, plans: [], strays: 0n };
   const first = new Flush(client);
   const fenceAt = sendFence(first, parts.fence.lock, tenure);
   const fenced = judgeFence((await answersBehindFence(first, fenceAt))[fenceAt], tenure);
   if (fenced.ahead > 0n) return await recovered(parts, client, tenure, work);
   run.strays = fenced.strays;
+  await runAll(run, steps);
+  return await commit(parts, client, new Flush(client), { tenure, work, plans: run.plans });
+}
+
+async function runAll(run: StepRun, steps: readonly BatchStep[]): Promise<void> {
+  for (let at = 0; at < steps.length && !hasHalted(run);) {
+    const group = disjointRun(steps, at, GROUP_MAX);
+    if (group.length >= GROUP_MIN && (await runGroup(run, group))) {
+      at += group.length;
+      continue;
+    }
+    let end = at + group.length;
+    while (end < steps.length && disjointRun(steps, end, GROUP_MIN).length < GROUP_MIN) end++;
+    await runInTurn(run, steps.slice(at, end));
+    at = end;
+  }
+}
+
+async function runInTurn(run: StepRun, steps: readonly BatchStep[]): Promise<void> {
   let opened = await openFirst(run, steps[0]);
   for (const [at, step] of steps.entries()) {
     if (opened === null) break;
     opened = await runStep(run, step, opened, steps[at + 1]);
   }
-  return await commit(parts, client, new Flush(client), { tenure, work, plans: run.plans });
+}
+
+function hasHalted(run: StepRun): boolean {
+  return run.plans.some((plan) => plan.halt !== null);
 }
 
 /** What a step is planned from; with a refusal when its rows could not even be recalled. */
@@ -70,7 +82,7 @@ interface Opened {
   readonly refusal: CommandFailure | null;
 }
 
-async function openFirst(run: Run, step: BatchStep | undefined): Promise<Opened | null> {
+async function openFirst(run: StepRun, step: BatchStep | undefined): Promise<Opened | null> {
   if (step === undefined) return null;
   const flush = new Flush(run.client);
   const opening = sendOpening(run, flush, step.wanted);
@@ -78,7 +90,12 @@ async function openFirst(run: Run, step: BatchStep | undefined): Promise<Opened 
 }
 
 /** Returns what the next step is planned from; null when none may follow. */
-async function runStep(run: Run, step: BatchStep, opened: Opened, next: BatchStep | undefined): Promise<Opened | null> {
+async function runStep(
+  run: StepRun,
+  step: BatchStep,
+  opened: Opened,
+  next: BatchStep | undefined,
+): Promise<Opened | null> {
   let { refusal } = opened;
   for (;;) {
     const made = await planStep(run, step, opened.found, refusal);
@@ -105,29 +122,13 @@ async function runStep(run: Run, step: BatchStep, opened: Opened, next: BatchSte
   }
 }
 
-type Planned =
-  { readonly kind: 'plan'; readonly plan: Plan } | { readonly kind: 'refusal'; readonly failure: CommandFailure };
-
-/** Planning itself is refused when a row cannot be read as a state. */
-async function planStep(run: Run, step: BatchStep, found: Recall, refusal: CommandFailure | null): Promise<Planned> {
-  try {
-    const plan = await step.plan(found, refusal);
-    await run.parts.coverage.cover(plan.ledger);
-    return { kind: 'plan', plan };
-  } catch (thrown) {
-    const verdict = classify(thrown, run.parts.database);
-    if (refusal !== null || verdict.kind !== 'refusal') throw thrown;
-    return { kind: 'refusal', failure: verdict.failure };
-  }
-}
-
-function sendOpening(run: Run, flush: Flush, wanted: Wanted): RecallSent {
+function sendOpening(run: StepRun, flush: Flush, wanted: Wanted): RecallSent {
   flush.send(SAVEPOINT);
   return sendRecall(flush, run.parts.recall, wanted, { partition: run.tenure.partition, locking: run.locking });
 }
 
 async function openedBy(
-  run: Run,
+  run: StepRun,
   step: BatchStep,
   sent: RecallSent,
   answers: readonly Answer[] | FlushFailed,
@@ -156,7 +157,7 @@ async function answersOf(flush: Flush): Promise<readonly Answer[] | FlushFailed>
 }
 
 /** Everything but a refusal ends the whole transaction. */
-function refusalOf(run: Run, failed: FlushFailed): CommandFailure {
+function refusalOf(run: StepRun, failed: FlushFailed): CommandFailure {
   const verdict = classify(failed.reason, run.parts.database);
   if (verdict.kind !== 'refusal') throw failed;
   return verdict.failure;

@@ -1,6 +1,6 @@
 // Proves single steps under savepoints: a refused one is planned once more, the others stay, and many culprits take no longer than they must.
 import { afterEach, describe, expect, it } from 'vitest';
-import type { BatchStep, Plan, Recall } from '../../../consumers/lane/batch-store.ts';
+import type { BatchStep, Plan } from '../../../consumers/lane/batch-store.ts';
 import type { CommandFailure } from '../../../shared/command/failure.ts';
 import { position } from '../../../shared/command/identity.ts';
 import {
@@ -9,12 +9,14 @@ import {
   changeNote,
   deposit,
   ledgerRow,
+  noteKey,
   parkedRow,
   planThrough,
   stepOf,
   storeBundle,
   strayRow,
   wanted,
+  type NoteState,
   type StoreBundle,
 } from '../../support/store-bundle.ts';
 
@@ -154,65 +156,96 @@ describe('single steps in one transaction', () => {
     expect(await sql('select commits from {schema}.tenure where partition = 0')).toEqual([{ commits: '0' }]);
   });
 
-  it('park what cannot be recalled or read, first step or not, and know what is held', async () => {
+  it('park what cannot be read as a state', async () => {
     const { store, claim, sql } = await bundle(`
-      create function {tables}.poison(balance bigint) returns boolean language plpgsql as $$
-        begin if balance = 13 then raise exception 'no' using errcode = 'ZZ013'; end if; return true; end $$;
       alter table {tables}.note alter column "order" drop not null;
-      insert into {tables}.note (name, "order") values ('void', null);
-      insert into {tables}.account values (1, 1, 13), (2, 1, 1), (3, 1, 13);`);
-    // A policy that raises stands for whatever may go wrong in reading one row; it does not bind the tables' owner by itself.
-    await sql(`alter table {tables}.account enable row level security`);
-    await sql(`alter table {tables}.account force row level security`);
-    await sql(`create policy poison on {tables}.account using ({tables}.poison(balance))`);
-    const [{ bypass } = {}] = await sql(
-      `select rolbypassrls or rolsuper as bypass from pg_roles where rolname = current_user`,
-    );
-    const unreadable: BatchStep = stepOf(wanted({ notes: ['void'] }), (found, refusal) => {
-      if (refusal !== null)
-        return planThrough(4n, {
-          parked: [parkedRow({ key: [...found.rows.keys()][0] ?? accountKey('?'), number: 1, failure: refusal })],
-        });
-      return planThrough(4n, { rows: [changeNote(found, 'void', firstState(found))] });
-    });
-    const steps = [
-      depositStep(1n, '1', 1n),
-      depositStep(2n, '2', 1n),
-      depositStep(3n, '3', 1n),
-      unreadable,
-      depositStep(5n, '2', 1n),
-    ];
-    await store.transactEach(await claim(), steps, 'optimistic');
-    const parked = await sql('select resource, sqlstate from {schema}.parked order by 1');
-    expect(parked).toEqual([
-      ...(bypass === true
-        ? []
-        : [
-            { resource: 'account/1', sqlstate: 'ZZ013' },
-            { resource: 'account/3', sqlstate: 'ZZ013' },
-          ]),
-      { resource: 'note/void', sqlstate: null },
-    ]);
-    expect(await sql('select next_position from {schema}.tenure where partition = 0')).toEqual([
-      { next_position: '6' },
-    ]);
+      insert into {tables}.note (name, "order") values ('void', null), ('fine', 'x');`);
+    const rewrite = (at: bigint, name: string): BatchStep =>
+      stepOf(wanted({ notes: [name] }), (found, refusal) => {
+        const key = noteKey(name);
+        if (refusal !== null) return planThrough(at, { parked: [parkedRow({ key, number: 1, failure: refusal })] });
+        return planThrough(at, { rows: [changeNote(found, name, found.rows.get(key)?.state as NoteState)] });
+      });
+    for (const many of [false, true]) {
+      const others = many
+        ? ['a', 'b', 'c'].map((name) => stepOf(wanted({ notes: [name] }), () => planThrough(3n)))
+        : [];
+      await sql('delete from {schema}.parked');
+      await store.transactEach(await claim(), [rewrite(1n, 'void'), rewrite(2n, 'fine'), ...others], 'optimistic');
+      expect(await sql('select resource, code, detail from {schema}.parked')).toEqual([
+        {
+          resource: 'note/void',
+          code: 'refused-by-database',
+          detail: expect.stringContaining('column "order"') as string,
+        },
+      ]);
+    }
+    expect(await sql(`select "Changes" from {tables}.note where name = 'fine'`)).toEqual([{ Changes: '2' }]);
   });
 
-  it('park 10,000 culprits in one transaction, at least 1,000 a second', async () => {
+  it('park what cannot even be recalled, first step or not', async () => {
+    const made = await bundle(`
+      create function {tables}.poison(balance bigint) returns boolean language plpgsql as $$
+        begin if balance = 13 then raise exception 'no' using errcode = 'ZZ013'; end if; return true; end $$;
+      insert into {tables}.account values (1, 1, 13), (2, 1, 1), (3, 1, 13), (4, 1, 1), (5, 1, 1);`);
+    const { store, claim, sql } = made;
+    // A policy that raises stands for whatever may go wrong in reading one row. It binds ordinary users only.
+    const user = `${made.db.schema}_user`;
+    await sql(`create role ${user}`);
+    try {
+      await sql(`grant all on schema {schema}, {tables} to ${user}`);
+      await sql(
+        `grant all on all tables in schema {schema} to ${user}; grant all on all tables in schema {tables} to ${user}`,
+      );
+      await sql(`alter table {tables}.account enable row level security`);
+      await sql(`create policy poison on {tables}.account using ({tables}.poison(balance))`);
+      made.db.lanePool.on('connect', (client) => void client.query(`set role ${user}`));
+      const steps = (from: bigint) => [1n, 2n, 3n, 4n, 5n].map((id) => depositStep(from + id, String(id), 1n));
+      await store.transactEach(await claim(), steps(0n), 'optimistic');
+      const few = [depositStep(6n, '2', 1n), depositStep(7n, '4', 1n), depositStep(8n, '3', 1n)];
+      await store.transactEach(await claim(), few, 'optimistic');
+      expect(await sql('select resource, number, sqlstate from {schema}.parked order by 1, 2')).toEqual([
+        { resource: 'account/1', number: '1', sqlstate: 'ZZ013' },
+        { resource: 'account/3', number: '1', sqlstate: 'ZZ013' },
+        { resource: 'account/3', number: '2', sqlstate: 'ZZ013' },
+      ]);
+      expect(await sql('select id, balance from {tables}.account where balance <> 13 order by id')).toEqual([
+        { id: '2', balance: '3' },
+        { id: '4', balance: '3' },
+        { id: '5', balance: '2' },
+      ]);
+    } finally {
+      await made.db.lanePool.end();
+      await sql(`drop owned by ${user}; drop role ${user}`);
+    }
+  });
+
+  it('go one after the other when a trigger of one touches the row of another', async () => {
+    const { store, claim, sql } = await bundle(`
+      insert into {tables}.account values (1, 1, 1), (2, 1, 1), (3, 1, 1), (4, 1, 1);
+      create function {tables}.echo() returns trigger language plpgsql as $$
+        begin update {tables}.account set balance = balance + 100 where id = new.id + 1; return new; end $$;
+      create trigger echo after update on {tables}.account for each row when (new.id = 1) execute function {tables}.echo();`);
+    for (const locking of ['optimistic', 'rows'] as const) {
+      const steps = [1n, 2n, 3n, 4n].map((id) => depositStep(id, String(id), 1n));
+      await store.transactEach(await claim(), steps, locking);
+    }
+    expect(await sql('select balance from {tables}.account order by id')).toEqual([
+      { balance: '3' },
+      { balance: '203' },
+      { balance: '3' },
+      { balance: '3' },
+    ]);
+    expect(await sql('select * from {schema}.parked')).toEqual([]);
+  });
+
+  it('park 10,000 culprits in one transaction', async () => {
     const { store, claim, sql } = await bundle();
     const steps = Array.from({ length: 10_000 }, (_, at) => depositStep(BigInt(at), String(at), -1n));
-    const startedMs = performance.now();
     const done = await store.transactEach(await claim(), steps, 'optimistic');
-    const ms = performance.now() - startedMs;
     expect(done.plans.every((plan: Plan) => plan.parked.length === 1)).toBe(true);
     expect(await sql('select count(*), count(distinct resource) as held from {schema}.hold')).toEqual([
       { count: '10000', held: '10000' },
     ]);
-    console.log(`10,000 culprits took ${Math.round(ms)} ms`);
   });
 });
-
-function firstState(found: Recall): { readonly text: string; readonly parent: null } {
-  const [row] = found.rows.values();
-  return { text: JSON.stringify(row?.state), parent: null };
-}
