@@ -1,13 +1,20 @@
 // Owns `npm run bench`: every ratio that the product promises, each from contenders that took turns in one run.
-// Parts: lane, transport, http, memory; none named means all. `--rounds N` (3).
+// Parts: log, lane, transport, http, memory; none named means all. `--rounds N` (3).
 import { parseArgs } from 'node:util';
 import { startBenchServer } from './server.ts';
 import { benchLane } from './part-lane.ts';
 import { benchHttp } from './part-http.ts';
 import { benchMemory } from './part-memory.ts';
 import { benchThrough } from './part-transport.ts';
+import { benchLog } from './transport.ts';
 
-const PARTS = { lane: benchLane, transport: benchThrough, http: benchHttp, memory: benchMemory } as const;
+const PARTS = {
+  log: benchLog,
+  lane: benchLane,
+  transport: benchThrough,
+  http: benchHttp,
+  memory: benchMemory,
+} as const;
 
 export interface BenchGiven {
   readonly url: string;
