@@ -58,10 +58,22 @@ describe('owners of an embedded server', () => {
     await ask(owner.said.url, 'insert into kept values (1)');
     const pid = pidOf(path);
     owner.child.kill('SIGKILL');
-    const server = await test.start(path);
-    expect(await ask(server.url, 'select n from kept')).toEqual([{ n: 1 }]);
-    await server.stop(10_000);
     await gone(pid);
+    const server = await test.start(path);
+    expect(server.how).toBe('started');
+    expect(await ask(server.url, 'select n from kept')).toEqual([{ n: 1 }]);
+  });
+
+  it('a server that lost its owner, but not yet its life, is adopted by the next start or outlived by it', async () => {
+    const test = bundle();
+    const path = await test.directory();
+    const owner = await test.own(path);
+    if (owner.said.kind !== 'has') throw new Error(owner.said.sentence);
+    owner.child.kill('SIGKILL');
+    const server = await test.start(path);
+    await ask(server.url, 'select n from kept').catch(() => test.starts(2));
+    await ask(server.url, 'select n from kept');
+    await server.stop(10_000);
     expect(pidOf(path)).toBe(0);
   });
 

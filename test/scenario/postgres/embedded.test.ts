@@ -122,7 +122,8 @@ describe('an embedded server', () => {
   it('a dead server whose process id is somebody else by now does not keep it from starting', async () => {
     const test = bundle();
     const path = await test.directory();
-    const lines = [process.pid, join(path, 'cluster'), 1, 1, '', '127.0.0.1', '', 'ready'];
+    // Not our own: PostgreSQL disregards its parent.
+    const lines = [process.ppid, join(path, 'cluster'), 1, 1, '', '127.0.0.1', '', 'ready'];
     writeFileSync(join(path, 'cluster', 'postmaster.pid'), lines.join('\n'), { mode: 0o600 });
     expect(await findEmbeddedServer(path)).toBeNull();
     expect((await test.start(path)).how).toBe('started');

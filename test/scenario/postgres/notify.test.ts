@@ -4,6 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import pg from 'pg';
 import { openListener, openNotifier } from '../../../shared/postgres/notify.ts';
 import type { OnelaneEvent } from '../../../shared/process/events.ts';
+import { systemClock, type Clock } from '../../../shared/process/time.ts';
 import { testServerUrl } from '../../support/database.ts';
 
 const closings: (() => Promise<unknown>)[] = [];
@@ -11,7 +12,7 @@ afterEach(async () => {
   for (const close of closings.splice(0).reverse()) await close();
 });
 
-async function bundle(given: { readonly url?: string; readonly intervalMs?: number } = {}) {
+async function bundle(given: { readonly url?: string; readonly pauses?: 'by-hand' } = {}) {
   const channel = `t_${randomBytes(6).toString('hex')}`;
   const heard: string[] = [];
   const events: OnelaneEvent[] = [];
@@ -37,7 +38,17 @@ async function bundle(given: { readonly url?: string; readonly intervalMs?: numb
       changed();
     },
   });
-  const notifier = openNotifier({ url: testServerUrl(), channel, intervalMs: given.intervalMs ?? 1, observe });
+  let pauses = 0;
+  let goOn = () => undefined;
+  const byHand: Clock['sleep'] = (_ms, signal) =>
+    new Promise<void>((resolve) => {
+      goOn = () => void resolve();
+      signal?.addEventListener('abort', goOn);
+      pauses++;
+      changed();
+    });
+  const clock = given.pauses === undefined ? systemClock : { ...systemClock, sleep: byHand };
+  const notifier = openNotifier({ url: testServerUrl(), channel, intervalMs: 1, observe, clock });
   const admin = new pg.Client({ connectionString: testServerUrl() });
   await admin.connect();
   closings.push(
@@ -63,7 +74,19 @@ async function bundle(given: { readonly url?: string; readonly intervalMs?: numb
       [statement],
     );
   };
-  return { channel, heard, events, listener, notifier, admin, until, terminate, connects: () => connects };
+  return {
+    channel,
+    heard,
+    events,
+    listener,
+    notifier,
+    admin,
+    until,
+    terminate,
+    connects: () => connects,
+    pauses: () => pauses,
+    goOn: () => goOn(),
+  };
 }
 
 describe('hints', () => {
@@ -76,12 +99,15 @@ describe('hints', () => {
   });
 
   it('what is hinted during a pause goes with the next statement', async () => {
-    const { notifier, heard, until, connects } = await bundle({ intervalMs: 100 });
+    const { notifier, heard, until, connects, pauses, goOn } = await bundle({ pauses: 'by-hand' });
     await until(() => connects() === 1);
     notifier.hint('first');
-    await until(() => heard.length === 1);
+    await until(() => heard.length === 1 && pauses() === 1);
     for (let hint = 0; hint < 1_000; hint++) notifier.hint(`later ${hint % 10}`);
+    expect(heard).toEqual(['first']);
+    goOn();
     await until(() => heard.length === 11);
+    await until(() => pauses() === 2);
     expect(new Set(heard).size).toBe(11);
   });
 
