@@ -21,8 +21,7 @@ export function accounts(schema: string): AnyResourceType {
       return { kind: 'change', state: { balance }, reply: { balance: String(balance) } };
     },
   });
-  // The types of a state and its commands are erased where a lane takes them; see ResourceTypes.
-  return type as unknown as AnyResourceType;
+  return type;
 }
 
 /** The table with `rows` accounts in it; `{tables}` stands for its schema. */
