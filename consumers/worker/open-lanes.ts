@@ -91,9 +91,13 @@ export class OpenLanes {
       if (await this.#mayRun(lane)) await this.#run(lane);
       else await lane.release();
     } catch (thrown) {
-      // Only a release can fail here, and whoever cannot be released is lost with its connection.
-      this.#given.observe({ kind: 'connection-lost', what: `lane ${lane.partition}`, cause: asError(thrown) });
+      this.#unreleased(lane, thrown);
     }
+  }
+
+  /** What cannot be released is lost with its connection. */
+  #unreleased(lane: Lane, thrown: unknown): void {
+    this.#given.observe({ kind: 'connection-lost', what: `lane ${lane.partition}`, cause: asError(thrown) });
   }
 
   async #rest(lane: Lane, halt: Halt): Promise<void> {
@@ -136,7 +140,7 @@ export class OpenLanes {
       // It promises never to reject. What breaks its promise is a bug, and a bug halts its lane and no other.
       const detail = `the lane's loop ended with an error, please report it: ${asError(thrown).message}`;
       observe({ kind: 'lane-halted', partition: lane.partition, code: 'broken-invariant', detail });
-      await lane.release();
+      await lane.release().catch((cause: unknown) => this.#unreleased(lane, cause));
       return { kind: 'halted', code: 'broken-invariant', detail };
     }
   }
@@ -149,12 +153,12 @@ export class OpenLanes {
   /** Never rejects; tries until it is recorded or the process ends. */
   async #record(partition: Partition, halt: Halt): Promise<void> {
     const { halts, clock, random } = this.#given;
-    for (let attempt = 1; !this.#closing.signal.aborted; attempt++) {
-      const failure = await halts.record(partition, halt).then(
-        () => null,
-        (cause: unknown) => asError(cause),
+    for (let attempt = 1; ; attempt++) {
+      const isRecorded = await halts.record(partition, halt).then(
+        () => true,
+        () => false,
       );
-      if (failure === null) return;
+      if (isRecorded || this.#closing.signal.aborted) return;
       await clock.sleep(backoffMs(attempt, random, RECORD_AGAIN), this.#closing.signal);
     }
   }
