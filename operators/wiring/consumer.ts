@@ -21,6 +21,7 @@ import type { ReachSignal } from '../../shared/process/test-signal.ts';
 import type { Clock, Random } from '../../shared/process/time.ts';
 import type { Foundation } from './foundation.ts';
 import { closingService } from './closing-service.ts';
+import { heardStore, type HearCommit } from './hear-commits.ts';
 
 export type ConsumerSettings = Pick<
   Settings,
@@ -35,6 +36,8 @@ export interface ConsumerGiven {
   readonly random: Random;
   /** null: no fault test listens. */
   readonly reach: ReachSignal | null;
+  /** Told what each commit decided; others hear by NOTIFY. */
+  readonly hear?: HearCommit;
 }
 
 export interface Consumer {
@@ -79,7 +82,7 @@ export function assembleConsumer(given: ConsumerGiven): Consumer {
       if (event.kind === 'batch-applied') notifier.hint(String(event.partition));
     },
   ]);
-  const store = postgresBatchStore({
+  const written = postgresBatchStore({
     database,
     lanePool,
     types: foundation.config.types,
@@ -87,6 +90,7 @@ export function assembleConsumer(given: ConsumerGiven): Consumer {
     observe,
     clock,
   });
+  const store = given.hear === undefined ? written : heardStore(written, given.hear);
   const worker = assembleWorker({ ...given, observe }, { store, leases });
   const services = [
     watchdog({ limitMs: settings.decideLimit }),

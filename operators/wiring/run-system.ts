@@ -96,8 +96,11 @@ function assemble(
   const { settings } = wanted;
   const metrics = openMetrics(metricsReadings(foundation, () => effects.clock.now()));
   const given = { foundation, settings, ...effects, observe: fanOut([wanted.observe, metrics.observe]) };
-  const consumer = wanted.parts === 'api' ? null : assembleConsumer({ ...given, reach: null });
   const api = wanted.parts === 'consumer' ? null : assembleProducer({ ...given, metrics });
+  const consumer =
+    wanted.parts === 'api'
+      ? null
+      : assembleConsumer({ ...given, reach: null, hear: (commit) => api?.committed(commit) });
   const health =
     consumer === null || settings.healthPort === null
       ? null

@@ -76,7 +76,12 @@ export function choice<const Word extends string>(words: readonly Word[], fallba
 }
 
 export function onOrOff(): Reading<boolean> {
-  const words = new Map([['1', true], ['true', true], ['0', false], ['false', false]]); // prettier-ignore
+  const words = new Map([
+    ['1', true],
+    ['true', true],
+    ['0', false],
+    ['false', false],
+  ]);
   return { schema: read((given) => words.get(given) ?? null, false), takes: '1 or 0', fallback: '0' };
 }
 

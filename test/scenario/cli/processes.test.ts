@@ -1,0 +1,160 @@
+// Proves a system of several processes on one database: shared partitions, a file of commands, status, doctor, migrate.
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { Said } from '../../support/cli/program.ts';
+import { openWorkplace, type Workplace } from '../../support/cli/workplace.ts';
+
+let place: Workplace;
+
+beforeEach(async () => {
+  place = await openWorkplace('own');
+});
+
+afterEach(async () => {
+  await place.close();
+});
+
+const holding = (count: number, consumers: number) => (said: Said) =>
+  said['msg'] === 'leases-changed' &&
+  Array.isArray(said['held']) &&
+  said['held'].length === count &&
+  said['consumers'] === consumers;
+
+async function status(): Promise<Said> {
+  const { stdout } = await place.run(['status', '--json']);
+  // Our own program's answer.
+  return JSON.parse(stdout) as Said;
+}
+
+describe('consumers', () => {
+  test('A second onelane consumer takes half of the partitions; stopping it gives them back', async () => {
+    const first = await place.serve(['consumer']);
+    await first.said(holding(16, 1));
+    const second = await place.serve(['consumer']);
+    await second.said(holding(8, 2));
+    await first.said(holding(8, 2));
+    const { consumers } = await status();
+    expect(consumers).toMatchObject([{ pid: first.pid }, { pid: second.pid }]);
+
+    const before = first.stderr().length;
+    second.signal('SIGTERM');
+    expect(await second.ended).toEqual({ code: 0, signal: null });
+    await expect
+      .poll(() => first.stderr().slice(before), { timeout: 20_000 })
+      .toMatch(/"held":\[0,.*15\],"consumers":1/);
+  });
+
+  test('a consumer that was killed is replaced when its lease ends', async () => {
+    const first = await place.serve(['consumer', '--lease', '1s']);
+    await first.said(holding(16, 1));
+    const second = await place.serve(['consumer', '--lease', '1s']);
+    await second.said(holding(8, 2));
+    first.signal('SIGKILL');
+    await second.said(holding(16, 1));
+  });
+
+  test('health and metrics of a consumer', async () => {
+    const consumer = await place.serve(['consumer', '--health-port', '0']);
+    const { healthUrl } = await consumer.said((said) => said['status'] === 'serving');
+    await consumer.said(holding(16, 1));
+    expect((await fetch(`${healthUrl}/health/live`)).status).toBe(200);
+    await expect.poll(async () => (await fetch(`${healthUrl}/health/ready`)).status).toBe(200);
+    const text = await (await fetch(`${healthUrl}/metrics`)).text();
+    expect(text).toContain('onelane_partition_lag_entries{partition="15"} 0');
+    expect((await fetch(`${healthUrl}/nowhere`)).status).toBe(404);
+  });
+});
+
+describe('onelane submit', () => {
+  const line = (name: string, subject: string, data: object = {}) =>
+    JSON.stringify({ id: `${name}-${subject}`, source: '/test', type: `account.${name}`, subject, data });
+
+  test('tells every bad line by its number, stores the others, and ends with 1', async () => {
+    await place.serve(['api']);
+    await place.put('mixed.ndjson', [line('open', 'a'), '{broken', '', line('fly', 'a'), line('open', 'b')].join('\n'));
+    const { code, stdout, stderr } = await place.run(['submit', 'mixed.ndjson']);
+    expect(code).toBe(1);
+    expect(stdout).toContain('4 commands: 2 accepted, 2 invalid, 0 not stored');
+    expect(stderr).toMatch(/line 2: invalid \(json-invalid\)/);
+    expect(stderr).toMatch(/line 4: invalid \(command-name-unknown\)/);
+    const { partitions } = await status();
+    // Our own program's answer.
+    const lag = (partitions as readonly { readonly lagEntries: number }[]).reduce(
+      (sum, each) => sum + each.lagEntries,
+      0,
+    );
+    expect(lag).toBe(2);
+  });
+
+  test('waits for outcomes, from standard input too, and a second run changes nothing', async () => {
+    await place.serve(['up']);
+    const lines = [
+      line('open', 'a'),
+      ...Array.from({ length: 300 }, (_, index) => line('deposit', 'a', { amount: index + 1 })),
+    ];
+    const file = lines.map((each, index) => each.replace('deposit-a', `deposit-a-${index}`)).join('\n');
+    for (const _ of ['first', 'again']) {
+      const { code, stdout } = await place.run(['submit', '-', '--wait'], file);
+      expect(stdout).toContain('301 commands: 301 accepted, 0 invalid, 0 not stored; 301 applied, 0 rejected');
+      expect(code).toBe(0);
+    }
+    const rejected = await place.run(['submit', '-', '--wait', '--json'], line('withdraw', 'a', { amount: 1_000_000 }));
+    expect(rejected.code).toBe(1);
+    expect(JSON.parse(rejected.stderr.split('\n')[0] ?? '')).toMatchObject({
+      line: 1,
+      status: 'rejected',
+      code: 'insufficient-funds',
+    });
+  });
+
+  test('says what is wrong with the file, and with a schema that no process has been in', async () => {
+    expect(await place.run(['submit', 'gone.ndjson'])).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('[file-unreadable]'),
+    });
+    expect(await place.run(['submit', '-'], '')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('[migration-needed]'),
+    });
+    expect((await place.run(['migrate'])).code).toBe(0);
+    expect(await place.run(['submit', '-'], '')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('[system-missing]'),
+    });
+  });
+});
+
+describe('a system', () => {
+  test('migrates once, then says so; doctor finds what is missing, and all well in the end', async () => {
+    const early = await place.run(['doctor']);
+    expect(early.code).toBe(1);
+    expect(early.stdout).toMatch(/FAIL {2}migrations: .*migration-needed/);
+    expect(await place.run(['migrate'])).toMatchObject({ code: 0, stdout: expect.stringContaining('bank.sql') });
+    expect(await place.run(['migrate'])).toMatchObject({ code: 0, stdout: expect.stringContaining('Nothing to do') });
+
+    const consumer = await place.serve(['consumer']);
+    await consumer.said(holding(16, 1));
+    const well = await place.run(['doctor']);
+    expect(well.stdout).toContain('All is well.');
+    expect(well.code).toBe(0);
+  });
+
+  test('refuses another partition count, and a schema that is behind when it may not migrate', async () => {
+    const behind = await place.run(['consumer', '--migrate', 'never']);
+    expect(behind).toMatchObject({ code: 1, stderr: expect.stringContaining('[migration-needed]') });
+    const api = await place.serve(['api', '--partitions', '4']);
+    api.signal('SIGTERM');
+    await api.ended;
+    const other = await place.run(['api', '--http-port', '0', '--partitions', '8']);
+    expect(other).toMatchObject({ code: 1, stderr: expect.stringContaining('[system-mismatch]') });
+  });
+
+  test('shows people a table, and scripts a document', async () => {
+    const consumer = await place.serve(['consumer', '--partitions', '3']);
+    await consumer.said(holding(3, 1));
+    const { stdout } = await place.run(['status']);
+    expect(stdout).toMatch(/^partition {2}holder/m);
+    expect(stdout).toMatch(new RegExp(`^ +2 {2}\\S+:${consumer.pid} `, 'm'));
+    expect(stdout).toContain('parked commands 0, held resources 0, strays 0');
+    expect(await status()).toMatchObject({ system: { partitions: 3, schema: 'onelane' }, setAside: { parked: 0 } });
+  });
+});

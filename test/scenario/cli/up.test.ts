@@ -1,0 +1,98 @@
+// Proves what a newcomer does: start, paste, stop, start again, and pull the plug.
+import { execFile } from 'node:child_process';
+import { connect } from 'node:net';
+import { promisify } from 'node:util';
+import { afterEach, describe, expect, test } from 'vitest';
+import { isAlive, openWorkplace, type Workplace } from '../../support/cli/workplace.ts';
+
+const places: Workplace[] = [];
+
+async function bundle() {
+  const place = await openWorkplace('embedded');
+  places.push(place);
+  const balance = async (url: string) => (await fetch(`${url}/v1/resources/account/42`)).json();
+  const deposit = (url: string, amount: number) =>
+    post(url, { type: 'account.deposit', subject: '42', data: { amount } });
+  const open = (url: string) => post(url, { type: 'account.open', subject: '42', data: {} });
+  return { place, balance, deposit, open };
+}
+
+async function post(url: string, draft: object): Promise<number> {
+  const headers = { 'content-type': 'application/json', prefer: 'wait=20' };
+  return (await fetch(`${url}/v1/commands`, { method: 'POST', headers, body: JSON.stringify(draft) })).status;
+}
+
+afterEach(async () => {
+  for (const place of places.splice(0)) await place.close();
+});
+
+describe('onelane up', () => {
+  test('says where it listens and where the data is, and its curl lines work when pasted', async () => {
+    const { place, balance } = await bundle();
+    const up = place.start(['up', '--http-port', '0']);
+    const text = await up.printed(/Onelane is up[^]*Ctrl-C stops it/);
+    expect(text).toContain(`${place.directory}/.onelane`);
+    const url = /http:\/\/127\.0\.0\.1:\d+/.exec(text)?.[0] ?? '';
+    const lines = text.match(/^curl [^]*?}'$/gm) ?? [];
+    expect(lines).toHaveLength(2);
+    for (const line of lines) {
+      const { stdout } = await promisify(execFile)('sh', ['-c', line]);
+      expect(JSON.parse(stdout)).toMatchObject({ status: 'applied' });
+    }
+    expect(await balance(url)).toEqual({ balance: '500' });
+  });
+
+  test.each(['SIGINT', 'SIGTERM'] as const)(
+    'ends in good order at %s, leaves no process, and the next start has the data',
+    async (signal) => {
+      const { place, open, deposit, balance } = await bundle();
+      const first = await place.serve(['up']);
+      expect(await open(first.url)).toBe(200);
+      expect(await deposit(first.url, 7)).toBe(200);
+      const server = await place.serverPid();
+      expect(server).not.toBeNull();
+      first.signal(signal);
+      expect(await first.ended).toEqual({ code: 0, signal: null });
+      expect(isAlive(server ?? 0)).toBe(false);
+      expect(first.stdout()).toContain('"status":"stopped"');
+
+      const second = await place.serve(['up']);
+      expect(await balance(second.url)).toEqual({ balance: '7' });
+      expect(await deposit(second.url, 1)).toBe(200);
+    },
+  );
+
+  test('starts and has the data after everything was killed with -9', async () => {
+    const { place, open, deposit, balance } = await bundle();
+    const first = await place.serve(['up']);
+    expect(await open(first.url)).toBe(200);
+    expect(await deposit(first.url, 7)).toBe(200);
+    const server = await place.serverPid();
+    first.signal('SIGKILL');
+    process.kill(server ?? 0, 'SIGKILL');
+    await first.ended;
+
+    const second = await place.serve(['up']);
+    expect(await balance(second.url)).toEqual({ balance: '7' });
+    expect(await deposit(second.url, 1)).toBe(200);
+  });
+
+  test('ends at once at the second signal, and takes its server along', async () => {
+    const { place } = await bundle();
+    const up = await place.serve(['up', '--drain', '10m']);
+    const server = await place.serverPid();
+    const { hostname, port } = new URL(up.url);
+    // A request that never ends: what the drain would wait for.
+    const socket = connect(Number(port), hostname);
+    const head =
+      'POST /v1/commands HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-ndjson\r\ncontent-length: 999\r\n\r\n';
+    socket.on('error', () => undefined);
+    await new Promise<void>((resolve) => socket.write(`${head}{`, () => resolve()));
+    up.signal('SIGINT');
+    await up.said(({ status }) => status === 'stopping');
+    up.signal('SIGINT');
+    expect(await up.ended).toEqual({ code: 1, signal: null });
+    socket.destroy();
+    await expect.poll(() => isAlive(server ?? 0), { timeout: 20_000 }).toBe(false);
+  });
+});
