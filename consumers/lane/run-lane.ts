@@ -28,7 +28,7 @@ export async function runLane(lane: Lane, given: LaneGiven): Promise<LaneEnd> {
   }
   if (end.kind !== 'tenure-lost') await releaseTenure(run);
   await settler.idle();
-  await lane.release();
+  await giveBack(run);
   return end;
 }
 
@@ -208,6 +208,15 @@ async function releaseTenure(run: LaneRun): Promise<void> {
     // The next claim does without it: releasing only spares the successor a count.
     const reason = `it could not be released: ${asError(thrown).message}`;
     given.observe({ kind: 'tenure-lost', partition: lane.partition, epoch: tenure.epoch, reason });
+  }
+}
+
+/** A transport that cannot take its lane back has lost the broker: its subscription tells that by itself. */
+async function giveBack({ lane, given }: LaneRun): Promise<void> {
+  try {
+    await lane.release();
+  } catch (thrown) {
+    given.observe({ kind: 'connection-lost', what: `lane ${lane.partition}`, cause: asError(thrown) });
   }
 }
 
