@@ -36,6 +36,11 @@ export function judge(sought: Sought, recorded: readonly RecordedOutcome[], reac
   return { kind: 'outcome', recorded: first };
 }
 
+/** The lane has not come to it: there can be no outcome. */
+export function isAhead(sought: Sought, reached: Reached): boolean {
+  return placeOf(sought, reached) === 'ahead';
+}
+
 function judgeAbsent(sought: Sought, recorded: readonly RecordedOutcome[], reached: Reached): Seen {
   const place = placeOf(sought, reached);
   if (place === 'ahead') return { kind: 'pending' };

@@ -7,7 +7,7 @@ import { openListener, outcomesChannel } from '../shared/postgres/notify.ts';
 import { asError } from '../shared/process/errors.ts';
 import type { Observe } from '../shared/process/events.ts';
 import type { Clock } from '../shared/process/time.ts';
-import { judge, type Seen, type Sought } from './judge.ts';
+import { isAhead, judge, type Reached, type Seen, type Sought } from './judge.ts';
 import { readReached } from './lane-progress.ts';
 
 export interface Waiting {
@@ -27,9 +27,19 @@ export interface OutcomeWatch {
     sought: Sought,
     patience: { readonly waitMs: number; readonly begun: 'before-publish' | 'after-publish' },
   ): Waiting | null;
+  /** A lane of this very process has committed: the same as a notification, only sooner. */
+  committed(commit: CommitHere): void;
   waiters(): number;
   /** Everybody who waits is answered `pending`. Idempotent. */
   close(): Promise<void>;
+}
+
+export interface CommitHere {
+  readonly partition: number;
+  /** What the commit decided; called only when somebody waits. */
+  outcomes(): readonly RecordedOutcome[];
+  /** `some`: the outcomes of other entries that it passed stand in the database only. */
+  readonly others: 'none' | 'some';
 }
 
 export interface WatchGiven {
@@ -146,12 +156,29 @@ class Watch implements OutcomeWatch {
     if (this.all.delete(waiter)) waiter.settle(seen);
   }
 
+  committed(commit: CommitHere): void {
+    const waiting = this.waitingFor(new Set([commit.partition]));
+    if (waiting.length === 0) return;
+    const byId = groupById(commit.outcomes());
+    for (const waiter of waiting) {
+      const recorded = byId.get(waiter.sought.id);
+      if (recorded !== undefined) this.tell(waiter, judge(waiter.sought, recorded, NOWHERE));
+      else if (commit.others === 'some') this.lookAt(waiter);
+    }
+  }
+
+  /** The payload names partitions. */
   private hinted(payload: string): void {
-    const partitions = new Set(payload.split(',').map(Number));
+    for (const waiter of this.waitingFor(new Set(payload.split(',').map(Number)))) this.lookAt(waiter);
+  }
+
+  private waitingFor(partitions: ReadonlySet<number>): readonly Waiter[] {
+    const waiting: Waiter[] = [];
     for (const waiter of this.all) {
       const { partition } = waiter.sought;
-      if (partition === null || partitions.has(partition)) this.lookAt(waiter);
+      if (partition === null || partitions.has(partition)) waiting.push(waiter);
     }
+    return waiting;
   }
 
   private lookAtAll(progress: 'with-progress' | 'as-it-is'): void {
@@ -187,10 +214,12 @@ class Watch implements OutcomeWatch {
   /** Progress first, outcomes second: what the lane had passed then has its outcome in the second read. */
   private async readFor(batch: readonly Waiter[]): Promise<void> {
     const { database } = this.given;
-    const curious = batch.filter((waiter) => waiter.wantsProgress).map((waiter) => waiter.sought.partition);
+    const isLarge = batch.length > SMALL_READ;
+    const curious = batch.filter((waiter) => isLarge || waiter.wantsProgress).map((waiter) => waiter.sought.partition);
     try {
       const reached = await readReached(database, curious);
-      const ids = [...new Set(batch.map((waiter) => waiter.sought.id))];
+      const worthReading = isLarge ? batch.filter((waiter) => !canSkip(waiter, reached)) : batch;
+      const ids = [...new Set(worthReading.map((waiter) => waiter.sought.id))];
       const byId = groupById(await readOutcomes(database, ids));
       for (const waiter of batch) this.tell(waiter, judge(waiter.sought, byId.get(waiter.sought.id) ?? [], reached));
     } catch (thrown) {
@@ -220,7 +249,15 @@ class Watch implements OutcomeWatch {
   }
 }
 
+/** From this many on, it is cheaper to ask first how far the lanes are than to look for outcomes that cannot be there. */
+const SMALL_READ = 20;
+const NOWHERE: Reached = new Map();
 const PENDING: Seen = { kind: 'pending' };
+
+/** A repeat may have its outcome before the lane comes to it again, but who waits for that can wait until it does. */
+function canSkip(waiter: Waiter, reached: Reached): boolean {
+  return waiter.patience === 'until-outcome' && isAhead(waiter.sought, reached);
+}
 
 function groupById(recorded: readonly RecordedOutcome[]): ReadonlyMap<CommandId, readonly RecordedOutcome[]> {
   const groups = new Map<CommandId, RecordedOutcome[]>();

@@ -10,7 +10,7 @@ import type { Database } from '../../shared/postgres/database.ts';
 import type { System } from '../../shared/postgres/system.ts';
 import type { ResourceTypes } from '../../shared/resources/resource-type.ts';
 import type { Transport } from '../../shared/transport/transport.ts';
-import { openOutcomeWatch, type OutcomeWatch, type WatchLimits } from '../outcome-watch.ts';
+import { openOutcomeWatch, type CommitHere, type OutcomeWatch, type WatchLimits } from '../outcome-watch.ts';
 import { openSubmitter, type SubmitLimits, type Submitter } from '../submit.ts';
 import { answerBadUrl, answerBrokenRequest, answerErrors } from './errors.ts';
 import { healthRoutes, type HealthGiven } from './health.ts';
@@ -40,6 +40,8 @@ export interface ProducerServerGiven {
 export interface ProducerServer extends Service {
   /** `http://127.0.0.1:8080`; null unless started. */
   url(): string | null;
+  /** A lane in this process has committed: whoever waits here hears it without a detour through the database. */
+  committed(commit: CommitHere): void;
 }
 
 export class PortInUse extends OnelaneError {
@@ -82,6 +84,10 @@ class Server implements ProducerServer {
   url(): string | null {
     const address = this.running?.app.server.address() ?? null;
     return address === null || typeof address === 'string' ? null : urlOf(address);
+  }
+
+  committed(commit: CommitHere): void {
+    this.running?.watch.committed(commit);
   }
 
   async start(): Promise<void> {

@@ -31,7 +31,12 @@ interface OutcomeRow {
 export async function readOutcomes(db: Database, ids: readonly CommandId[]): Promise<readonly RecordedOutcome[]> {
   const found: RecordedOutcome[] = [];
   for (let at = 0; at < ids.length; at += IDS_PER_QUERY_MAX) {
-    const { rows } = await db.pool.query<OutcomeRow>(readOutcomesSql(db), [ids.slice(at, at + IDS_PER_QUERY_MAX)]);
+    const { rows } = await db.pool.query<OutcomeRow>({
+      // Named: planning it anew would take longer than reading.
+      name: 'onelane-outcomes',
+      text: readOutcomesSql(db),
+      values: [ids.slice(at, at + IDS_PER_QUERY_MAX)],
+    });
     found.push(...rows.map(recordedOutcome));
   }
   return found;
