@@ -12,6 +12,8 @@ export function bareLoop(url: string, table: string, load: Load): Contender {
     run: async () => {
       const client = new pg.Client({ connectionString: url, pipeline: true });
       await client.connect();
+      // Its tables were empty when it planned its statements; without this it would scan them for ever, and be no floor.
+      await client.query('set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set jit = off');
       try {
         await prepare(client, table);
         const events = depositEvents(load);

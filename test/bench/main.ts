@@ -1,8 +1,9 @@
 // Owns `npm run bench`: every ratio that the product promises, each from contenders that took turns in one run.
-// Parts: log, lane, transport, http, memory; none named means all. `--rounds N` (3).
+// Parts: log, store, lane, transport, http, memory; none named means all. `--rounds N` (3).
 import { parseArgs } from 'node:util';
 import { startBenchServer } from './server.ts';
 import { benchLane } from './part-lane.ts';
+import { benchStore } from './store.ts';
 import { benchHttp } from './part-http.ts';
 import { benchMemory } from './part-memory.ts';
 import { benchThrough } from './part-transport.ts';
@@ -10,6 +11,7 @@ import { benchLog } from './transport.ts';
 
 const PARTS = {
   log: benchLog,
+  store: benchStore,
   lane: benchLane,
   transport: benchThrough,
   http: benchHttp,
