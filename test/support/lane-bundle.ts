@@ -14,6 +14,7 @@ import {
   newCommandId,
   type Json,
   type Partition,
+  type Uuid,
 } from '../../shared/command/identity.ts';
 import { partitionOf } from '../../shared/command/routing.ts';
 import type { Database } from '../../shared/postgres/database.ts';
@@ -190,18 +191,26 @@ const DAY_MS = 24 * 60 * 60 * 1_000;
 /** As a client's lines become entries: sealed, routed, appended. */
 export async function publish(
   log: MemoryLog,
-  systemId: string,
+  systemId: Uuid,
   commands: readonly Omit<Sent, 'id'>[],
 ): Promise<readonly Sent[]> {
-  const sent = commands.map((command): Sent & Pick<Routed, 'id'> => ({ ...command, id: newCommandId() }));
+  const { sent, routed } = routedAll(commands, { id: systemId, partitions: log.partitions.length });
   const publisher = await memoryTransport(log).openPublisher();
-  const results = await publisher.publish(sent.map((command) => routed(command, systemId, log.partitions.length)));
+  const results = await publisher.publish(routed);
   const lost = results.find((result) => result.kind !== 'stored');
   if (lost !== undefined) throw new Error(`not stored: ${JSON.stringify(lost)}`);
   return sent;
 }
 
-function routed(command: Sent & Pick<Routed, 'id'>, systemId: string, partitions: number): Routed {
+export function routedAll(
+  commands: readonly Omit<Sent, 'id'>[],
+  system: LaneGiven['system'],
+): { readonly sent: readonly Sent[]; readonly routed: readonly Routed[] } {
+  const sent = commands.map((command): Sent & Pick<Routed, 'id'> => ({ ...command, id: newCommandId() }));
+  return { sent, routed: sent.map((command) => routedOf(command, system)) };
+}
+
+function routedOf(command: Sent & Pick<Routed, 'id'>, { id: systemId, partitions }: LaneGiven['system']): Routed {
   const { id, type, subject, data, expectedRevision } = command;
   const [resourceType = ''] = type.split('.');
   const key = resourceKey(trustedTypeName(resourceType), subject);

@@ -14,6 +14,8 @@ export interface Child {
   /** Resolves when a lane of it waits at the signal; it waits until `go`. Rejects when the process ends first. */
   reach(signal: LaneSignal, nth: number): Promise<void>;
   go(): void;
+  /** Resolves when the process has ended, whoever ended it. */
+  readonly ended: Promise<void>;
   /** SIGTERM ends it in good order, SIGKILL at once; resolves when it has ended. */
   end(how: 'SIGTERM' | 'SIGKILL'): Promise<void>;
   freeze(): void;
@@ -77,6 +79,7 @@ function childOf(process_: ChildProcess, parts: Parts): Child {
     pid: process_.pid ?? -1,
     url: parts.url,
     told: parts.told,
+    ended: parts.ended,
     reach: async (at, nth) => {
       const reached = parts.heard.next('reached');
       say({ kind: 'arm', signal: at, nth });

@@ -10,6 +10,8 @@ export interface ChildGiven {
   /** The API's; 0 picks a free one. */
   readonly port: number;
   readonly batchSize: number;
+  /** More settings, as environment variables. */
+  readonly settings?: Readonly<Record<string, string>>;
 }
 
 export type FromChild =

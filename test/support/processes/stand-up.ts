@@ -42,13 +42,14 @@ async function standDown(services: readonly Service[], foundation: Foundation): 
   process.exit(0);
 }
 
-function settingsOf(given: ChildGiven): Settings {
+export function settingsOf(given: ChildGiven): Settings {
   const env = {
     DATABASE_URL: given.databaseUrl,
     ONELANE_SCHEMA: given.schema,
     ONELANE_PARTITIONS: String(given.partitions),
     ONELANE_HTTP_PORT: String(given.port),
     ONELANE_BATCH_SIZE: String(given.batchSize),
+    ...given.settings,
   };
   return parseSettings({ env, flags: {}, readFile: () => '' });
 }
