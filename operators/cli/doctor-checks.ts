@@ -7,6 +7,7 @@ import type { System } from '../../shared/postgres/system.ts';
 import { openSystem } from '../../shared/postgres/system.ts';
 import { systemClock } from '../../shared/process/time.ts';
 import type { Transport } from '../../shared/transport/transport.ts';
+import { tableMismatches } from '../wiring/check-tables.ts';
 import { pendingConfigSql } from '../wiring/config-sql.ts';
 import { knownSystem, transportOf } from '../wiring/existing-system.ts';
 import { loadConfig, type LoadedConfig } from '../wiring/load-config.ts';
@@ -90,6 +91,7 @@ export const CHECKS: readonly Check<Found>[] = [
     },
   },
   { name: 'config SQL', needs: ['config', 'schema'], run: ({ found }) => configSql(found) },
+  { name: 'tables', needs: ['config', 'schema'], run: ({ found }) => tables(found) },
   {
     name: 'log',
     needs: ['system', 'database'],
@@ -166,6 +168,14 @@ async function configSql({ config, schema }: Partial<Found>): Promise<Verdict> {
   return pending.length === 0
     ? ok(`${config.sql.length} files have run`)
     : warn(`${pending.join(', ')} has not run`, 'run onelane migrate, or let the next start do it');
+}
+
+async function tables({ config, schema }: Partial<Found>): Promise<Verdict> {
+  if (config === undefined || schema === undefined) return fail('no config', null);
+  const wrong = await tableMismatches(schema, config.types);
+  return wrong.length === 0
+    ? ok(`${[...config.types.values()].map(({ rows }) => rows.table).join(', ')} as mapped`)
+    : fail(wrong.map((each) => `${each.message} [${each.code}]`).join('; '), null);
 }
 
 async function lanes({ database, transport }: Partial<Found>): Promise<Verdict> {

@@ -2,34 +2,41 @@
 // Owns the program `onelane`: its commands, and the end of the process.
 import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
-import { api } from './api.ts';
-import { addCommand, EXIT } from './command.ts';
-import { consumer } from './consumer.ts';
-import { doctor } from './doctor.ts';
-import { migrate } from './migrate.ts';
-import { status } from './status.ts';
-import { submit } from './submit.ts';
-import { up } from './up.ts';
+import { addCommand, EXIT, type CommandSpec } from './command.ts';
+
+/** In the order of help. Only what was asked for is loaded: a quick look must not wait for a server's modules. */
+const COMMANDS: Readonly<Record<string, () => Promise<CommandSpec>>> = {
+  up: async () => (await import('./up.ts')).up,
+  api: async () => (await import('./api.ts')).api,
+  consumer: async () => (await import('./consumer.ts')).consumer,
+  submit: async () => (await import('./submit.ts')).submit,
+  status: async () => (await import('./status.ts')).status,
+  migrate: async () => (await import('./migrate.ts')).migrate,
+  doctor: async () => (await import('./doctor.ts')).doctor,
+};
 
 process.exitCode = EXIT.failed;
 try {
-  await program((exitCode) => {
-    end(exitCode);
-  }).parseAsync();
+  await run(await commandsFor(process.argv[2]));
 } catch (thrown) {
   if (!(thrown instanceof CommanderError)) throw thrown;
   // Commander has printed help, version or complaint already.
   end(thrown.exitCode === 0 ? EXIT.done : EXIT.usage);
 }
 
-function program(onEnd: (exitCode: number) => void): Command {
-  const made = new Command('onelane')
+function commandsFor(first: string | undefined): Promise<readonly CommandSpec[]> {
+  const asked = first !== undefined && Object.hasOwn(COMMANDS, first) ? COMMANDS[first] : undefined;
+  return Promise.all((asked === undefined ? Object.values(COMMANDS) : [asked]).map((load) => load()));
+}
+
+async function run(specs: readonly CommandSpec[]): Promise<void> {
+  const program = new Command('onelane')
     .description('Serializes writes: updates become commands, applied to PostgreSQL in order, each exactly once.')
     .version(version(), '-V, --version')
     .showHelpAfterError('(add --help for what it takes)')
     .exitOverride();
-  for (const spec of [up, api, consumer, submit, status, migrate, doctor]) addCommand(made, spec, onEnd);
-  return made;
+  for (const spec of specs) addCommand(program, spec, end);
+  await program.parseAsync();
 }
 
 function version(): string {

@@ -7,6 +7,7 @@ import type { Observe } from '../../shared/process/events.ts';
 import type { Settings } from '../../shared/process/settings.ts';
 import type { Clock } from '../../shared/process/time.ts';
 import type { Transport } from '../../shared/transport/transport.ts';
+import { checkTables } from './check-tables.ts';
 import { applyConfigSql } from './config-sql.ts';
 import { transportOf } from './existing-system.ts';
 import { inTime } from './in-time.ts';
@@ -62,6 +63,7 @@ async function build(database: Database, given: FoundationGiven): Promise<Pick<F
   await migrate(database, settings.migrate, observe);
   const system = await openSystem(database, settings);
   await applyConfigSql(database, config.sql, settings.migrate);
+  await checkTables(database, config.types);
   const transport = transportOf(system, database, given);
   await transport.provision(system.partitions);
   return { system, transport };

@@ -143,7 +143,11 @@ function readingGauges(registry: Registry, read: () => Promise<Readings>): () =>
   return async () => {
     for (const each of all) each.reset();
     const found = await read().catch(() => null);
-    if (found === null) return;
+    if (found === null) {
+      // A gauge without labels is reset to 0, which would be a lie.
+      for (const each of [parked, held, strays]) each.remove();
+      return;
+    }
     for (const lag of found.lag) {
       const partition = String(lag.partition);
       entries.set({ partition }, lag.entries);

@@ -148,6 +148,19 @@ describe('a system', () => {
     expect(other).toMatchObject({ code: 1, stderr: expect.stringContaining('[system-mismatch]') });
   });
 
+  test('refuses a table that is not as it is mapped', async () => {
+    await place.put(
+      'bank.sql',
+      'create table account (id text primary key, revision bigint not null, balance integer not null)',
+    );
+    const start = await place.run(['consumer']);
+    expect(start).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/table "account": column "balance" is integer.*\[table-mismatch\]/),
+    });
+    expect((await place.run(['doctor'])).stdout).toMatch(/FAIL {2}tables: .*balance/);
+  });
+
   test('shows people a table, and scripts a document', async () => {
     const consumer = await place.serve(['consumer', '--partitions', '3']);
     await consumer.said(holding(3, 1));

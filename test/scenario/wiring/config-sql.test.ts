@@ -1,0 +1,66 @@
+// Proves that a config's SQL files run once, whole or not at all, and that a changed one is noticed.
+import { afterEach, describe, expect, test } from 'vitest';
+import { applyConfigSql, pendingConfigSql } from '../../../operators/wiring/config-sql.ts';
+import type { SqlFile } from '../../../operators/wiring/load-config.ts';
+import { freshDatabase, type TestDatabase } from '../../support/database.ts';
+
+const opened: TestDatabase[] = [];
+
+async function bundle() {
+  const fresh = await freshDatabase();
+  opened.push(fresh);
+  const table = `${fresh.tables}.account`;
+  const file = (name: string, text: string): SqlFile => ({ name, text: text.replaceAll('{account}', table) });
+  const apply = (files: readonly SqlFile[], mode: 'auto' | 'never' = 'auto') =>
+    applyConfigSql(fresh.database, files, mode);
+  const rows = async () => (await fresh.database.pool.query(`select id from ${table} order by id`)).rowCount;
+  return { fresh, file, apply, rows };
+}
+
+afterEach(async () => {
+  for (const each of opened.splice(0)) await each.close();
+});
+
+const MAKE = 'create table {account} (id text primary key);\ninsert into {account} values (gen_random_uuid());\n';
+
+describe("a config's SQL files", () => {
+  test('run in their order, once', async () => {
+    const { file, apply, rows, fresh } = await bundle();
+    const files = [file('a.sql', MAKE), file('b.sql', "insert into {account} values ('b');")];
+    expect(await pendingConfigSql(fresh.database, files)).toEqual(['a.sql', 'b.sql']);
+    expect(await apply(files)).toEqual(['a.sql', 'b.sql']);
+    expect(await apply(files)).toEqual([]);
+    expect(await rows()).toBe(2);
+  });
+
+  test('run once although many processes start at the same time', async () => {
+    const { file, apply, rows } = await bundle();
+    const done = await Promise.all(Array.from({ length: 4 }, () => apply([file('a.sql', MAKE)])));
+    expect(done.flat()).toEqual(['a.sql']);
+    expect(await rows()).toBe(1);
+  });
+
+  test('are refused when one has changed since it ran, but not for other line ends', async () => {
+    const { file, apply } = await bundle();
+    await apply([file('a.sql', MAKE)]);
+    expect(await apply([file('a.sql', MAKE.replaceAll('\n', '\r\n'))])).toEqual([]);
+    await expect(apply([file('a.sql', `${MAKE} -- more`)])).rejects.toMatchObject({ code: 'config-sql-changed' });
+  });
+
+  test('leave nothing behind when the database refuses one, and name its line', async () => {
+    const { file, apply, rows } = await bundle();
+    await expect(apply([file('a.sql', `${MAKE}insert into nowhere values (1);`)])).rejects.toMatchObject({
+      code: 'config-sql-failed',
+      message: expect.stringMatching(/^a\.sql line 3 .*nowhere.*42P01/),
+    });
+    await expect(rows()).rejects.toMatchObject({ code: '42P01' });
+    expect(await apply([file('a.sql', MAKE)])).toEqual(['a.sql']);
+  });
+
+  test('are only looked at by a process that may not migrate', async () => {
+    const { file, apply } = await bundle();
+    await expect(apply([file('a.sql', MAKE)], 'never')).rejects.toMatchObject({ code: 'migration-needed' });
+    await apply([file('a.sql', MAKE)]);
+    expect(await apply([file('a.sql', MAKE)], 'never')).toEqual([]);
+  });
+});
