@@ -4,6 +4,7 @@ import { asError } from '../process/errors.ts';
 import type { Observe } from '../process/events.ts';
 import { backoffMs, systemClock, type Clock, type Random } from '../process/time.ts';
 import { connectionOptions } from './database.ts';
+import { endClient } from './end-client.ts';
 
 export interface ListenerWanted {
   readonly url: string;
@@ -61,7 +62,7 @@ async function listenForEver(wanted: ListenerWanted, closing: AbortSignal): Prom
         wanted.observe({ kind: 'connection-lost', what: `listener ${wanted.channel}`, cause: asError(thrown) });
       }
     } finally {
-      await client.end().catch(() => undefined);
+      await endClient(client, clock);
     }
     if (!closing.aborted) await clock.sleep(backoffMs(failures, wanted.random ?? Math.random), closing);
   }

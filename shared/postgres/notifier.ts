@@ -4,6 +4,7 @@ import { asError } from '../process/errors.ts';
 import type { Observe } from '../process/events.ts';
 import { backoffMs, systemClock, type Clock, type Random } from '../process/time.ts';
 import { connectionOptions } from './database.ts';
+import { breakOff, endClient } from './end-client.ts';
 
 export interface NotifierWanted {
   readonly url: string;
@@ -26,6 +27,7 @@ const WAITING_MAX = 10_000;
 /** PostgreSQL takes less than 8,000. */
 const PAYLOAD_BYTES_MAX = 7_900;
 const ANSWER_MS = 5_000;
+const CLOSE_GRACE_MS = 1_000;
 
 export function openNotifier(wanted: NotifierWanted): Notifier {
   return new CoalescingNotifier(wanted);
@@ -59,7 +61,13 @@ class CoalescingNotifier implements Notifier {
 
   async close(): Promise<void> {
     this.#closing.abort();
-    await this.#sending;
+    const sent = new AbortController();
+    const sending = (this.#sending ?? Promise.resolve()).finally(() => {
+      sent.abort();
+    });
+    await this.#clock.sleep(CLOSE_GRACE_MS, sent.signal);
+    if (!sent.signal.aborted && this.#client !== null) breakOff(this.#client);
+    await sending;
     await this.#drop();
   }
 
@@ -118,7 +126,7 @@ class CoalescingNotifier implements Notifier {
       await client.query('set synchronous_commit = off');
       return client;
     } catch (cause) {
-      await client.end().catch(() => undefined);
+      await endClient(client, this.#clock);
       throw cause;
     }
   }
@@ -126,6 +134,6 @@ class CoalescingNotifier implements Notifier {
   async #drop(): Promise<void> {
     const client = this.#client;
     this.#client = null;
-    await client?.end().catch(() => undefined);
+    if (client !== null) await endClient(client, this.#clock);
   }
 }

@@ -32,8 +32,8 @@ where not exists (select from ${table})`,
 }
 
 /** The position that the next entry of each partition will get, in the order of partitions. */
-export async function logEnds(pool: pg.Pool, schema: SchemaName): Promise<readonly number[]> {
-  const { rows } = await pool.query<{ next_position: string }>(
+export async function logEnds(on: pg.Pool | pg.PoolClient, schema: SchemaName): Promise<readonly number[]> {
+  const { rows } = await on.query<{ next_position: string }>(
     `select next_position from ${quoted(schema)}.log_head order by partition`,
   );
   return rows.map((row) => Number(row.next_position));

@@ -90,9 +90,10 @@ async function openPublisher(
     clock,
   });
   const publisher = new PostgresPublisher({
-    clients: openLogClients({ url: database.url, what: 'log publisher', max: PUBLISHER_CLIENTS_MAX, observe }),
+    clients: openLogClients({ url: database.url, what: 'log publisher', max: PUBLISHER_CLIENTS_MAX, observe, clock }),
     statement: appendStatement(database.schema),
     partitions,
+    clock,
     onAppended: (ends) => {
       hintHere(ends);
       for (const payload of writeHints(ends)) notifier.hint(payload);

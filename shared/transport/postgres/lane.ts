@@ -1,5 +1,4 @@
 // Owns a lane over the log in PostgreSQL: it reads ahead into its inbox while its holder works.
-import type pg from 'pg';
 import type { Delivery } from '../../command/entry.ts';
 import type { Partition, Position, Uuid } from '../../command/identity.ts';
 import { asError, invariant } from '../../process/errors.ts';
@@ -72,12 +71,14 @@ export class PostgresLane implements Lane {
 
   async start(at: Resume): Promise<void> {
     const wanted = { partition: this.partition, lastApplied: at.last?.position ?? null };
-    const view = await this.#withClient((client) => readView(client, this.#given.statements, wanted));
+    const view = await this.#given.clients.use((client) => readView(client, this.#given.statements, wanted));
     if (view === null) throw new LogPartitionsDiffer(0, this.partition + 1);
     this.#due = Number(startingPosition(at, view.log));
     this.#ahead = this.#due;
     this.#anchors = view.anchor === null ? [] : [view.anchor];
     this.#started = true;
+    // What the holders before settled may be due to be forgotten.
+    if (at.last !== null) this.#given.onSettled(this.partition, at.last.position);
     this.#readAhead();
   }
 
@@ -196,7 +197,7 @@ export class PostgresLane implements Lane {
       // With nothing at hand, the next segment comes whatever its size: no lane waits for another to read.
       firstSegment: this.#inbox.entries === 0 ? ('always' as const) : ('if-it-fits' as const),
     };
-    return this.#withClient((client) => readPage(client, this.#given.statements, wanted));
+    return this.#given.clients.use((client) => readPage(client, this.#given.statements, wanted));
   }
 
   #take(page: Page): void {
@@ -216,20 +217,6 @@ export class PostgresLane implements Lane {
     this.#anchors.push(...page.anchors.filter((each) => each.lastPosition > last));
     if (page.isEnd && !this.#hinted) this.#knows = 'caught-up';
     this.#isFull = !page.isEnd && deliveries.length === 0;
-  }
-
-  async #withClient<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
-    const { clients } = this.#given;
-    const client = await clients.borrow();
-    let broken: Error | undefined;
-    try {
-      return await work(client);
-    } catch (cause) {
-      broken = asError(cause);
-      throw cause;
-    } finally {
-      clients.giveBack(client, broken);
-    }
   }
 
   #wake(): void {

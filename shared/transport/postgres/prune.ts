@@ -1,17 +1,17 @@
 // Owns forgetting: settled entries past the log's retention are deleted, in bounded steps, behind the lanes' backs.
-import type pg from 'pg';
 import type { Partition, Position } from '../../command/identity.ts';
 import { quoted, type SchemaName } from '../../postgres/schema-name.ts';
 import { asError } from '../../process/errors.ts';
 import type { Observe } from '../../process/events.ts';
 import type { Clock } from '../../process/time.ts';
+import type { LogClients } from './clients.ts';
 
 const STEP_SEGMENTS_MAX = 100;
 /** Between rounds: a fraction of the retention, within these bounds. */
 const ROUND_MS = { min: 250, max: 60_000, ofRetention: 0.02 };
 
 export interface PrunerGiven {
-  readonly pool: pg.Pool;
+  readonly clients: LogClients;
   readonly schema: SchemaName;
   readonly retentionMs: number;
   readonly clock: Clock;
@@ -71,6 +71,7 @@ export class LogPruner {
         if (step.segments < STEP_SEGMENTS_MAX) break;
       }
     } catch (cause) {
+      if (this.#closing.signal.aborted) return;
       this.#given.observe({ kind: 'log-prune-failed', partition, cause: asError(cause) });
     }
     if (entries > 0) this.#given.observe({ kind: 'log-pruned', partition, entries });
@@ -81,9 +82,14 @@ export class LogPruner {
     through: Position,
   ): Promise<{ readonly segments: number; readonly entries: number }> {
     const from = this.#from.get(partition) ?? -1;
-    const { rows } = await this.#given.pool.query<{ segments: number; entries: number; last: string | null }>(
-      this.#statement,
-      [partition, from, through, this.#given.retentionMs],
+    const { clients, retentionMs } = this.#given;
+    const { rows } = await clients.use((client) =>
+      client.query<{ segments: number; entries: number; last: string | null }>(this.#statement, [
+        partition,
+        from,
+        through,
+        retentionMs,
+      ]),
     );
     const step = rows[0];
     if (step === undefined) return { segments: 0, entries: 0 };

@@ -1,7 +1,8 @@
 // Owns publishing: calls that wait together go in one statement, and every doubt is told as it is.
-import type pg from 'pg';
+import pg from 'pg';
 import { position, type Partition, type Position } from '../../command/identity.ts';
 import { asError } from '../../process/errors.ts';
+import type { Clock } from '../../process/time.ts';
 import { BEHIND_REFUSED, admit, entryBytes } from '../admission.ts';
 import type { Publisher, PublishResult, Routed } from '../transport.ts';
 import { append, type FirstPositions } from './append.ts';
@@ -12,11 +13,13 @@ export const PUBLISHER_CLIENTS_MAX = 2;
 /** What one statement carries at most, unless one entry alone is larger. */
 const PARCEL_ENTRIES_MAX = 5_000;
 const PARCEL_BYTES_MAX = 4 * 1024 * 1024;
+const CLOSE_GRACE_MS = 2_000;
 
 export interface PublisherGiven {
   readonly clients: LogClients;
   readonly statement: string;
   readonly partitions: number;
+  readonly clock: Clock;
   /** What was stored: the position after it, by partition. */
   readonly onAppended: (ends: ReadonlyMap<Partition, Position>) => void;
 }
@@ -54,11 +57,16 @@ export class PostgresPublisher implements Publisher {
     });
   }
 
-  /** Waits for what is on its way. */
+  /** Waits for what is on its way; what has no answer by then is unknown. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    await Promise.all(this.#sending);
+    const sent = new AbortController();
+    const sending = Promise.all(this.#sending).finally(() => {
+      sent.abort();
+    });
+    await this.#given.clock.sleep(CLOSE_GRACE_MS, sent.signal);
     await this.#given.clients.close();
+    await sending;
   }
 
   #startSending(): void {
@@ -164,8 +172,7 @@ function fill(call: Call, entries: Map<Partition, Routed[]>, room: { entries: nu
  * connection may have come after the commit.
  */
 async function fateOf(client: pg.PoolClient, cause: Error): Promise<Exclude<PublishResult, { kind: 'stored' }>> {
-  const isServerError = 'code' in cause && 'severity' in cause;
-  if (!isServerError) return { kind: 'unknown', cause };
+  if (!(cause instanceof pg.DatabaseError)) return { kind: 'unknown', cause };
   try {
     await client.query('select 1');
     return { kind: 'refused', reason: `the database refused to store it: ${cause.message}`, retry: true };

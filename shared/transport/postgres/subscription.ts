@@ -1,5 +1,4 @@
 // Owns what the lanes of a process share: connections to read with, the byte budget, and being woken when something was appended.
-import type pg from 'pg';
 import type { Partition, Position, Uuid } from '../../command/identity.ts';
 import { partition as partitionAt } from '../../command/identity.ts';
 import type { Database } from '../../postgres/database.ts';
@@ -15,7 +14,8 @@ import { PostgresLane } from './lane.ts';
 import type { PageStatements } from './page.ts';
 import { LogPruner } from './prune.ts';
 
-const READERS_MAX = 3;
+/** For pages, and now and then for looking where the log ends and for pruning. */
+const READERS_MAX = 4;
 /** The fallback when a hint got lost. */
 const POLL_MS = 500;
 
@@ -50,12 +50,13 @@ export class PostgresSubscription implements Subscription {
       what: 'log readers',
       max: READERS_MAX,
       observe,
+      clock,
       onLost: () => {
         for (const lane of this.#lanes.values()) lane.doubt();
       },
     });
     this.#pruner = new LogPruner({
-      pool: database.pool,
+      clients: this.#clients,
       schema: database.schema,
       retentionMs: given.logRetentionMs,
       clock,
@@ -89,8 +90,7 @@ export class PostgresSubscription implements Subscription {
   async close(): Promise<void> {
     this.#roster.stop();
     this.#closing.abort();
-    await Promise.all([this.#polling, this.#listener.close(), this.#pruner.close()]);
-    await this.#clients.close();
+    await Promise.all([this.#clients.close(), this.#polling, this.#listener.close(), this.#pruner.close()]);
   }
 
   #open(hold: Hold): Lane {
@@ -115,17 +115,18 @@ export class PostgresSubscription implements Subscription {
 
   /** Never rejects: while the database is away, the lanes' own reads tell so. */
   async #poll(): Promise<void> {
-    const { clock, database } = this.#given;
+    const { clock } = this.#given;
     for (;;) {
       await clock.sleep(POLL_MS, this.#closing.signal);
       if (this.#closing.signal.aborted) return;
       const idle = [...this.#lanes.values()].filter((lane) => lane.readTo !== null);
-      if (idle.length > 0) await this.#lookForMore(database.pool).catch(() => undefined);
+      if (idle.length > 0) await this.#lookForMore().catch(() => undefined);
     }
   }
 
-  async #lookForMore(pool: pg.Pool): Promise<void> {
-    const ends = await logEnds(pool, this.#given.database.schema);
+  async #lookForMore(): Promise<void> {
+    const { schema } = this.#given.database;
+    const ends = await this.#clients.use((client) => logEnds(client, schema));
     ends.forEach((end, index) => {
       const lane = this.#lanes.get(partitionAt(index));
       // An end before what was read: the log went back in time. Reading finds out how far.

@@ -7,9 +7,9 @@ import { closeDatabase, openDatabase } from '../../../shared/postgres/database.t
 import { quoted } from '../../../shared/postgres/schema-name.ts';
 import { systemClock } from '../../../shared/process/time.ts';
 import { postgresTransport } from '../../../shared/transport/postgres/index.ts';
-import type { Resume } from '../../../shared/transport/transport.ts';
+import type { Resume, Routed } from '../../../shared/transport/transport.ts';
 import { Consumer, Mine, take } from '../../conformance/suite/consumer.ts';
-import { eventually } from '../../conformance/suite/within.ts';
+import { eventually, within } from '../../conformance/suite/within.ts';
 import { freshDatabase } from '../../support/database.ts';
 import { openTcpGate } from '../../support/tcp-gate.ts';
 
@@ -38,25 +38,33 @@ async function bundle(logRetentionMs: number) {
   };
   const transport = postgresTransport({ ...given, database });
   await transport.provision(1);
-  const publisher = await postgresTransport({ ...given, database: beside.database }).openPublisher();
+  const writer = await postgresTransport({ ...given, database: beside.database }).openPublisher();
+  const publisher = await transport.openPublisher();
   const consumer = await Consumer.open(transport, new Mine([ZERO]), PATIENCE_MS);
   closing.push(
     () => beside.close(),
     () => gate.close(),
     () => closeDatabase(database),
+    () => writer.close(),
     () => publisher.close(),
     () => consumer.close(),
   );
   const schema = quoted(beside.schema);
+  const entry = (text: string): Routed => {
+    const key = trustedKey('t/1');
+    return { partition: ZERO, key, id: newCommandId(), headers: {}, bytes: Buffer.from(text) };
+  };
   return {
     gate,
     events,
     consumer,
+    /** Through the gate. */
+    publisher,
+    entry,
     /** Published one by one: each is a segment. */
     async publish(...texts: readonly string[]) {
       for (const text of texts) {
-        const entry = { partition: ZERO, key: trustedKey('t/1'), id: newCommandId(), headers: {} };
-        const [result] = await publisher.publish([{ ...entry, bytes: Buffer.from(text) }]);
+        const [result] = await writer.publish([entry(text)]);
         expect(result?.kind).toBe('stored');
       }
     },
@@ -200,6 +208,24 @@ describe('a database that went back in time', () => {
       return lane.lost.aborted;
     });
   });
+});
+
+test('closing does not wait for a network that is dead', async () => {
+  const log = await bundle(86_400_000);
+  await log.publish('a');
+  const lane = await log.start(FROM_THE_FIRST);
+  await take(lane, 1, PATIENCE_MS);
+  await log.publisher.publish([log.entry('b')]);
+  await take(lane, 1, PATIENCE_MS);
+  log.gate.freeze();
+  const late = log.publisher.publish([log.entry('c')]);
+  const waiting = lane.next({ count: 1, bytes: 1, waitMs: PATIENCE_MS });
+  const from = performance.now();
+  await within(15_000, 'everything to close', () => Promise.all([log.publisher.close(), log.consumer.close()]));
+  expect(performance.now() - from).toBeLessThan(9_000);
+  expect((await late).map((each) => each.kind)).toEqual(['unknown']);
+  expect(await waiting).toEqual([]);
+  log.gate.thaw();
 });
 
 test('a lost connection is told once, and its return once', async () => {
