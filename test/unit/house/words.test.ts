@@ -52,7 +52,7 @@ describe('words', () => {
       textOf(file)
         .split('\n')
         .filter((line) => /eslint-disable|@ts-expect-error|prettier-ignore/.test(line) && /^\s*(\/\/|\/\*)/.test(line))
-        .filter((line) => !/ -- \S|@ts-expect-error \S/.test(line))
+        .filter((line) => !/ -- \S|@ts-expect-error:? \S/.test(line))
         .map((line) => `${file}: ${line.trim()}`),
     );
     expect(bare).toEqual([]);
