@@ -38,7 +38,7 @@ export function custom<Value>(name: string | undefined, codec: Codec<Value>): Co
     digits: codec.digits ?? null,
     encode: (value) => codec.encode(value),
     decode: (text) => {
-      if (text === null) throw notStorable('SQL null', 'a column that is not mapped with nullable(…)');
+      if (text === null) throw new ValueNotStorable('SQL null stands in a column that is mapped without nullable(…)');
       return codec.decode(text);
     },
   };
@@ -119,6 +119,7 @@ const asIs = (stored: string): string => stored;
 const INTEGER_MAX = 2 ** 31 - 1;
 const BIGINT_MAX = 2n ** 63n - 1n;
 const NUMERIC = /^-?(?:0|[1-9][0-9]*)(?:\.([0-9]+))?$/;
+const NEGATIVE_ZERO = /^-0(?:\.0+)?$/;
 const NUMERIC_NAMES = new Set(['NaN', 'Infinity', '-Infinity']);
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
@@ -144,11 +145,12 @@ function encodeNumeric(value: string, scale: number | undefined): string {
   if (typeof value === 'string' && NUMERIC_NAMES.has(value)) return value;
   const fraction = typeof value === 'string' ? NUMERIC.exec(value) : null;
   if (fraction === null) throw notStorable(value, 'numeric, written as digits without exponent');
-  if (scale === undefined) return value;
+  const signed = NEGATIVE_ZERO.test(value) ? value.slice(1) : value;
+  if (scale === undefined) return signed;
   const digits = fraction[1]?.length ?? 0;
   if (digits > scale) throw notStorable(value, `numeric with ${scale} digits behind the point`);
-  if (digits === scale) return value;
-  return digits === 0 ? `${value}.${'0'.repeat(scale)}` : value + '0'.repeat(scale - digits);
+  if (digits === scale) return signed;
+  return digits === 0 ? `${signed}.${'0'.repeat(scale)}` : signed + '0'.repeat(scale - digits);
 }
 
 function encodeDouble(value: number): string {

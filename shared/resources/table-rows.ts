@@ -74,7 +74,7 @@ function encodeState(parts: readonly Part[], state: object): readonly (string | 
   const values: (string | null)[] = [];
   for (const { property, codec, mapped } of parts) {
     const value: unknown = Reflect.get(state, property);
-    if (value === undefined) throw new TableMappingMalformed(missingSentence(property, mapped));
+    if (value === undefined) throw new StateNotStorable(missingSentence(property, mapped));
     try {
       values.push(codec.encode(value));
     } catch (cause) {
