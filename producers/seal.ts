@@ -47,9 +47,10 @@ export function openSeal(given: SealGiven): Seal {
     [HEADER.system]: given.system.id,
     [HEADER.layout]: String(given.system.layout),
   });
+  const namesByType = allNames(given.types);
   return (draft) => {
-    const names = namesOf(draft, given.types);
-    if ('kind' in names) return names;
+    const names = namesByType.get(draft.type);
+    if (names === undefined) return unknownNames(draft.type, given.types);
     const wrong = subjectWrong(draft.subject, names.known) ?? payloadWrong(draft, names);
     return wrong ?? sealed(draft, { type: names.type, name: names.name, headers, given });
   };
@@ -59,24 +60,30 @@ interface Names {
   readonly type: ResourceTypeName;
   readonly name: string;
   readonly known: SealingType;
+  readonly schema: z.ZodType;
 }
 
-function namesOf(draft: Draft, types: SealGiven['types']): Names | Fault {
-  const names = splitType(draft.type);
+function allNames(types: SealGiven['types']): ReadonlyMap<string, Names> {
+  return new Map(
+    [...types].flatMap(([type, known]) =>
+      [...known.contract.commands].map(([name, schema]) => [`${type}.${name}`, { type, name, known, schema }] as const),
+    ),
+  );
+}
+
+function unknownNames(full: string, types: SealGiven['types']): Fault {
+  const names = splitType(full);
   const known = names === null ? undefined : types.get(names.type);
   if (names === null || known === undefined) {
     const list = [...types.keys()].join(', ');
     return faultAt(
       'type-unknown',
       '/type',
-      `"${draft.type}" names no resource type: write <resource type>.<command name>, with one of ${list}`,
+      `"${full}" names no resource type: write <resource type>.<command name>, with one of ${list}`,
     );
   }
-  if (!known.contract.commands.has(names.name)) {
-    const list = [...known.contract.commands.keys()].join(', ');
-    return faultAt('command-name-unknown', '/type', `"${names.type}" has no command "${names.name}": it has ${list}`);
-  }
-  return { ...names, known };
+  const list = [...known.contract.commands.keys()].join(', ');
+  return faultAt('command-name-unknown', '/type', `"${names.type}" has no command "${names.name}": it has ${list}`);
 }
 
 function subjectWrong(subject: string, known: SealingType): Fault | null {
@@ -95,9 +102,7 @@ function subjectWrong(subject: string, known: SealingType): Fault | null {
 
 /** What the schema accepted goes out as it was given, not as the schema printed it: hashes of honest repeats agree. */
 function payloadWrong(draft: Draft, names: Names): Fault | null {
-  const schema = names.known.contract.commands.get(names.name);
-  if (schema === undefined) return fault('command-name-unknown', `"${names.type}" has no command "${names.name}"`);
-  const parsed = safely(schema, draft.data);
+  const parsed = safely(names.schema, draft.data);
   if (parsed instanceof Error) return faultAt('payload-invalid', '/data', `cannot be checked: ${parsed.message}`);
   if (parsed.success) return null;
   const pointers = pointedFaults(parsed.error, '/data');

@@ -44,28 +44,25 @@ function collect(stream: Readable, admit: (size: number) => Problem | null): Pro
   return new Promise((resolve) => {
     const chunks: Buffer[] = [];
     let size = 0;
-    const finish = (body: ParsedBody) => {
-      stream.off('data', onChunk).off('end', onEnd).off('error', onBroken).off('close', onBroken);
-      resolve(body);
-    };
-    const onChunk = (chunk: Buffer) => {
+    // What comes after the promise is settled changes nothing; taking the listeners off again would cost more.
+    stream.on('data', (chunk: Buffer) => {
       size += chunk.length;
       const refusal = admit(size);
       if (refusal === null) {
         chunks.push(chunk);
         return;
       }
+      chunks.length = 0;
       stream.pause();
-      finish(refusal);
-    };
-    const onEnd = () => {
-      finish(parseBody(chunks.length === 1 ? (chunks[0] ?? EMPTY) : Buffer.concat(chunks, size)));
-    };
+      resolve(refusal);
+    });
+    stream.on('end', () => {
+      resolve(parseBody(chunks.length === 1 ? (chunks[0] ?? EMPTY) : Buffer.concat(chunks, size)));
+    });
     const onBroken = () => {
-      stream.on('error', () => undefined);
-      finish(problem('request-malformed', 'The body ended before it was whole.'));
+      resolve(problem('request-malformed', 'The body ended before it was whole.'));
     };
-    stream.on('data', onChunk).on('end', onEnd).on('error', onBroken).on('close', onBroken);
+    stream.on('error', onBroken).on('close', onBroken);
   });
 }
 

@@ -40,6 +40,8 @@ export interface ProducerServerGiven {
 export interface ProducerServer extends Service {
   /** `http://127.0.0.1:8080`; null unless started. */
   url(): string | null;
+  /** What is submitted and not answered yet; null unless started. */
+  held(): { readonly entries: number; readonly bytes: number } | null;
   /** A lane in this process has committed: whoever waits here hears it without a detour through the database. */
   committed(commit: CommitHere): void;
 }
@@ -84,6 +86,10 @@ class Server implements ProducerServer {
   url(): string | null {
     const address = this.running?.app.server.address() ?? null;
     return address === null || typeof address === 'string' ? null : urlOf(address);
+  }
+
+  held(): { readonly entries: number; readonly bytes: number } | null {
+    return this.running?.submitter.held() ?? null;
   }
 
   committed(commit: CommitHere): void {

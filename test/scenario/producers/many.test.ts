@@ -6,8 +6,8 @@ import { httpBundle, type HttpBundle } from '../../support/producers/http-bundle
 let bundle: HttpBundle;
 beforeEach(async () => {
   bundle = await httpBundle({
-    http: { commands: 1_000, bodyBytes: 1_000_000 },
-    submit: { graceMs: 100, flightMs: 5_000 },
+    http: { commands: 1_000, bodyBytes: 20_000_000 },
+    submit: { graceMs: 100, flightMs: 5_000, inFlightBytes: 600_000 },
   });
 });
 afterEach(() => bundle.close());
@@ -136,9 +136,9 @@ describe('the bounds', () => {
   });
 
   it('a body too large: 413', async () => {
-    const answer = await bundle.post(`${line(1)}\n${' '.repeat(1_100_000)}`, NDJSON);
+    const answer = await bundle.post(`${line(1)}\n${' '.repeat(20_100_000)}`, NDJSON);
     expect(answer).toMatchObject({ status: 413, body: { code: 'body-too-large' } });
-    expect((await bundle.post(`[${' '.repeat(1_100_000)}]`)).body['code']).toBe('body-too-large');
+    expect((await bundle.post(`[${' '.repeat(20_100_000)}]`)).body['code']).toBe('body-too-large');
   });
 
   it('a line too large is alone', async () => {
@@ -175,6 +175,45 @@ describe('lines as a stream', () => {
     });
     expect(statuses(resultsOf(await answer))).toEqual(['accepted', 'accepted', 'accepted']);
     expect(bundle.lane.commands().map((command) => command.data)).toContainEqual({ x: 'ü' });
+  });
+
+  it('are slowed by their socket while nothing can be published, and not refused', async () => {
+    let open: () => void = () => undefined;
+    bundle.gate = new Promise((resolve) => (open = resolve));
+    const answered = new Promise<string>((resolve) => {
+      const post = request(`${bundle.url}/v1/commands`, { method: 'POST', headers: NDJSON }, (response) => {
+        let text = '';
+        response
+          .setEncoding('utf8')
+          .on('data', (chunk: string) => (text += chunk))
+          .on('end', () => resolve(text));
+      });
+      const padded = JSON.stringify({ type: 'account.import', subject: '1', data: { x: 'y'.repeat(100_000) } });
+      let sent = 0;
+      const send = () => {
+        while (sent < 100) {
+          sent += 1;
+          if (!post.write(`${padded}\n`)) {
+            post.once('drain', send);
+            return;
+          }
+        }
+        post.end();
+      };
+      send();
+      // Far more than fits into sockets and bounds: the sender has to stop before its end.
+      void expect
+        .poll(() => bundle.server.held()?.bytes ?? 0)
+        .toBeGreaterThan(300_000)
+        .then(() => {
+          expect(sent).toBeLessThan(100);
+          expect(bundle.server.held()?.bytes).toBeLessThan(700_000);
+          bundle.gate = null;
+          open();
+        });
+    });
+    expect(new Set(statuses(resultsOf(await answered)))).toEqual(new Set(['accepted']));
+    expect(bundle.lane.commands()).toHaveLength(100);
   });
 
   it('of a caller who goes away leave what was accepted, and the server', async () => {

@@ -1,5 +1,6 @@
 // Owns a fresh producers' server for each test: real HTTP, real PostgreSQL, the log in memory.
 import { producerServer, type ProducerServer, type ProducerServerGiven } from '../../../producers/http/server.ts';
+import type { Database } from '../../../shared/postgres/database.ts';
 import { ensureLedgerPartitions } from '../../../shared/postgres/ledger-partitions.ts';
 import type { OnelaneEvent } from '../../../shared/process/events.ts';
 import { systemClock } from '../../../shared/process/time.ts';
@@ -9,6 +10,8 @@ import {
   type MemoryLog,
   type PublishFault,
 } from '../../../shared/transport/memory/index.ts';
+import type { ResourceTypes } from '../../../shared/resources/resource-type.ts';
+import type { Transport } from '../../../shared/transport/transport.ts';
 import { freshDatabase, type TestDatabase } from '../database.ts';
 import { ACCOUNT_SQL, testTypes } from './account-type.ts';
 import { pretendLane, type PretendLane } from './pretend-lane.ts';
@@ -22,6 +25,8 @@ export interface HttpBundle {
   readonly events: readonly OnelaneEvent[];
   /** What the next publishes do; 'none' when unset. */
   fault: PublishFault;
+  /** While set, publishes wait for it. */
+  gate: Promise<void> | null;
   call(path: string, init?: RequestInit): Promise<Answer>;
   post(body: unknown, headers?: Record<string, string>): Promise<Answer>;
   close(): Promise<void>;
@@ -35,20 +40,36 @@ export interface Answer {
   readonly body: Record<string, unknown>;
 }
 
-export async function httpBundle(limits: ProducerServerGiven['limits'] = {}, partitions = 4): Promise<HttpBundle> {
-  const db = await freshDatabase({ sql: ACCOUNT_SQL, partitions });
-  const day = 24 * 3600 * 1000;
-  await ensureLedgerPartitions(db.database, new Date(Date.now() - day), new Date(Date.now() + day), 30 * day);
+export interface HttpBundleOptions {
+  readonly types?: (tables: string) => ResourceTypes;
+  /** `{tables}` stands for the schema. */
+  readonly sql?: string;
+}
+
+const DAY_MS = 24 * 3_600_000;
+
+/** A pretended lane writes ledger rows, and does not make room for them. */
+export async function ledgerFromTodayOn(database: Database): Promise<void> {
+  await ensureLedgerPartitions(database, new Date(Date.now() - DAY_MS), new Date(Date.now() + DAY_MS), 30 * DAY_MS);
+}
+
+export async function httpBundle(
+  limits: ProducerServerGiven['limits'] = {},
+  { types = testTypes, sql = ACCOUNT_SQL }: HttpBundleOptions = {},
+): Promise<HttpBundle> {
+  const partitions = 4;
+  const db = await freshDatabase({ sql, partitions });
+  await ledgerFromTodayOn(db.database);
   const log = createMemoryLog({ partitions });
   const events: OnelaneEvent[] = [];
-  const state: { fault: PublishFault } = { fault: 'none' };
+  const state: { fault: PublishFault; gate: Promise<void> | null } = { fault: 'none', gate: null };
   const server = producerServer({
     host: '127.0.0.1',
     port: 0,
     database: db.database,
     system: db.system,
-    transport: memoryTransport(log, { onPublish: () => state.fault }),
-    types: testTypes(db.tables),
+    transport: gated(memoryTransport(log, { onPublish: () => state.fault }), state),
+    types: types(db.tables),
     metrics: { contentType: 'text/plain', text: async () => 'a_metric 1\n' },
     observe: (event) => void events.push(event),
     clock: systemClock,
@@ -71,6 +92,12 @@ export async function httpBundle(limits: ProducerServerGiven['limits'] = {}, par
     set fault(fault) {
       state.fault = fault;
     },
+    get gate() {
+      return state.gate;
+    },
+    set gate(gate) {
+      state.gate = gate;
+    },
     call,
     post: (body, headers = {}) =>
       call('/v1/commands', {
@@ -81,6 +108,22 @@ export async function httpBundle(limits: ProducerServerGiven['limits'] = {}, par
     close: async () => {
       await server.stop(2_000);
       await db.close();
+    },
+  };
+}
+
+function gated(transport: Transport, state: { readonly gate: Promise<void> | null }): Transport {
+  return {
+    ...transport,
+    openPublisher: async () => {
+      const publisher = await transport.openPublisher();
+      return {
+        publish: async (batch) => {
+          if (state.gate !== null) await state.gate;
+          return await publisher.publish(batch);
+        },
+        close: () => publisher.close(),
+      };
     },
   };
 }
