@@ -1,6 +1,5 @@
 // Owns the taking of batches: entries read and routed, one batch ahead while the database writes the one before.
-import type { Entry } from '../../shared/command/entry.ts';
-import { HEADER, type Delivery } from '../../shared/command/entry.ts';
+import type { Delivery, Entry } from '../../shared/command/entry.ts';
 import { asError } from '../../shared/process/errors.ts';
 import { LogDiverged } from '../../shared/transport/log-diverged.ts';
 import type { Lane } from '../../shared/transport/transport.ts';
@@ -12,8 +11,6 @@ export interface Batch {
   /** May be empty: nothing came for a while. */
   readonly entries: readonly Entry[];
   readonly cut: 'size' | 'linger';
-  /** A sentence when the entry after these comes from another system: nothing past it may be read. */
-  readonly foreign: string | null;
 }
 
 /** How long one call waits for a first entry; only an upper bound on how stale `lost` is noticed by an adapter. */
@@ -43,7 +40,7 @@ export class BatchReader {
   readAhead(): void {
     if (this.#ahead !== null || this.#countMax === 1) return;
     const started = new Promise<void>((resolve) => setImmediate(resolve)).then(async () =>
-      this.#stopped ? { entries: [], cut: 'linger' as const, foreign: null } : await this.#read(),
+      this.#stopped ? { entries: [], cut: 'linger' as const } : await this.#read(),
     );
     // Whoever takes it gets the error; when nobody does, the lane has ended.
     started.catch(() => undefined);
@@ -56,13 +53,10 @@ export class BatchReader {
 
   async #read(): Promise<Batch> {
     const deliveries = await this.#fill();
-    const foreignAt = deliveries.findIndex((delivery) => this.#isForeign(delivery));
-    const ours = foreignAt === -1 ? deliveries : deliveries.slice(0, foreignAt);
     const place = { partition: this.#lane.partition, partitions: this.#given.system.partitions };
     return {
-      entries: readEntries(ours, place),
+      entries: readEntries(deliveries, place),
       cut: deliveries.length >= this.#countMax ? 'size' : 'linger',
-      foreign: foreignAt === -1 ? null : this.#foreignSentence(deliveries[foreignAt]),
     };
   }
 
@@ -87,18 +81,5 @@ export class BatchReader {
         });
       }
     }
-  }
-
-  #isForeign(delivery: Delivery): boolean {
-    const system = delivery.headers[HEADER.system];
-    return system !== undefined && system !== this.#given.system.id;
-  }
-
-  #foreignSentence(delivery: Delivery | undefined): string {
-    const system = delivery?.headers[HEADER.system] ?? '';
-    return (
-      `position ${delivery?.position ?? ''} was published by system ${system}, this is ${this.#given.system.id}: ` +
-      'two databases use one log; give each its own ONELANE_CHANNEL'
-    );
   }
 }

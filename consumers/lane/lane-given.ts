@@ -16,8 +16,8 @@ export interface LaneGiven {
   /** One per process: keeps other lanes from deciding beside a command under suspicion. */
   readonly gate: DecideGate;
   readonly limits: LaneLimits;
-  /** This system: entries of another one in our log halt the lane. */
-  readonly system: { readonly id: Uuid; readonly partitions: number };
+  /** How many partitions there are: what a key must hash to. */
+  readonly system: { readonly partitions: number };
   /** Onelane's own schema: an error of its tables is never a command's fault. */
   readonly schema: string;
   /** Does the database answer `select 1` right now? Tells a slow command from a slow database. */

@@ -93,7 +93,6 @@ async function serve(run: LaneRun, claimed: Tenure): Promise<LaneEnd> {
         if (halt !== null) return halt;
         suspects = Math.max(0, suspects - batch.entries.length);
       }
-      if (batch.foreign !== null) return { kind: 'halted', code: 'log-foreign', detail: batch.foreign };
     }
     return { kind: 'released' };
   } finally {

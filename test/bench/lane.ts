@@ -125,7 +125,7 @@ function laneGiven(bench: BenchDatabase, partitions: number, onApplied: (count: 
     policy: parkAndWait(Math.random),
     gate: decideGate(),
     limits: LANE_LIMITS,
-    system: { id: bench.system.id, partitions },
+    system: { partitions },
     schema: bench.schema,
     databaseAnswers: () => Promise.resolve(true),
     newOwner: newUuid,

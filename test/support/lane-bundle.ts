@@ -18,6 +18,7 @@ import {
 } from '../../shared/command/identity.ts';
 import { partitionOf } from '../../shared/command/routing.ts';
 import type { Database } from '../../shared/postgres/database.ts';
+import type { System } from '../../shared/postgres/system.ts';
 import type { OnelaneEvent } from '../../shared/process/events.ts';
 import { systemClock } from '../../shared/process/time.ts';
 import type { ResourceTypes } from '../../shared/resources/resource-type.ts';
@@ -84,7 +85,7 @@ export async function laneBundle(wanted: LaneBundleWanted): Promise<LaneBundle> 
 export interface LanesGiven {
   readonly database: Database;
   readonly lanePool: pg.Pool;
-  readonly system: LaneGiven['system'];
+  readonly system: Pick<System, 'id' | 'partitions'>;
   readonly types: ResourceTypes;
   readonly batchCountMax: number;
 }
@@ -204,13 +205,16 @@ export async function publish(
 
 export function routedAll(
   commands: readonly Omit<Sent, 'id'>[],
-  system: LaneGiven['system'],
+  system: Pick<System, 'id' | 'partitions'>,
 ): { readonly sent: readonly Sent[]; readonly routed: readonly Routed[] } {
   const sent = commands.map((command): Sent & Pick<Routed, 'id'> => ({ ...command, id: newCommandId() }));
   return { sent, routed: sent.map((command) => routedOf(command, system)) };
 }
 
-function routedOf(command: Sent & Pick<Routed, 'id'>, { id: systemId, partitions }: LaneGiven['system']): Routed {
+function routedOf(
+  command: Sent & Pick<Routed, 'id'>,
+  { id: systemId, partitions }: Pick<System, 'id' | 'partitions'>,
+): Routed {
   const { id, type, subject, data, expectedRevision } = command;
   const [resourceType = ''] = type.split('.');
   const key = resourceKey(trustedTypeName(resourceType), subject);

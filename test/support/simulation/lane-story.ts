@@ -166,7 +166,7 @@ function given(
     policy: parkAndWait(own.random),
     gate: decideGate(),
     limits: { batchCountMax: 20, batchBytesMax: 1_000_000, lingerMs: 0 },
-    system: { id: newUuid(), partitions: stage.place.partitions },
+    system: { partitions: stage.place.partitions },
     schema: 'onelane',
     databaseAnswers: () => Promise.resolve(true),
     newOwner: newUuid,

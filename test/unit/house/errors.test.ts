@@ -95,7 +95,7 @@ describe('error classes', () => {
 
 describe('the errors page', () => {
   const page = textOf(ERRORS);
-  const HALTS = ['log-foreign', 'outage'];
+  const HALTS = ['outage'];
 
   it('has every code of an error class, and no other', () => {
     const codes = [...documented(page, 'Errors of a process'), ...documented(page, 'What ends a lane')];
