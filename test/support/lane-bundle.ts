@@ -143,7 +143,10 @@ export function openLanes(log: MemoryLog, given: LanesGiven): Lanes {
   };
 }
 
-async function run(log: MemoryLog, given: LaneGiven, stop: AbortSignal): Promise<void> {
+/** Entries of another system are for the log to refuse. */
+type OwnLaneGiven = LaneGiven & Pick<LanesGiven, 'system'>;
+
+async function run(log: MemoryLog, given: OwnLaneGiven, stop: AbortSignal): Promise<void> {
   const mine = new Latest<ReadonlySet<Partition>>(new Set(log.partitions));
   const subscription = await memoryTransport(log, { systemId: given.system.id }).openSubscription(mine);
   const lives = new Set<Promise<LaneEnd>>();
@@ -161,7 +164,7 @@ async function run(log: MemoryLog, given: LaneGiven, stop: AbortSignal): Promise
   await subscription.close();
 }
 
-function laneGivenOf(given: LanesGiven, observe: (event: OnelaneEvent) => void): LaneGiven {
+function laneGivenOf(given: LanesGiven, observe: (event: OnelaneEvent) => void): OwnLaneGiven {
   const { database, lanePool, types } = given;
   const clock = systemClock;
   const store = postgresBatchStore({ database, lanePool, types, ledgerRetentionMs: 30 * DAY_MS, observe, clock });
