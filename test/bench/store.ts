@@ -49,7 +49,7 @@ export async function benchStore({ url, rounds }: BenchGiven): Promise<readonly 
   }
 }
 
-function storeAlone(load: Load): Contender {
+export function storeAlone(load: Load): Contender {
   return {
     name: `store alone, ${load.rows.toLocaleString('en')} rows`,
     run: async () => {
@@ -79,7 +79,7 @@ function storeAlone(load: Load): Contender {
 }
 
 /** Deposits folded as a lane would fold them, with nothing else around it. */
-function batchOf(load: Load, from: number): { readonly wanted: Wanted; readonly plan: (found: Recall) => Plan } {
+export function batchOf(load: Load, from: number): { readonly wanted: Wanted; readonly plan: (found: Recall) => Plan } {
   const commands = Array.from({ length: BATCH }, (_, n) => ({
     id: newCommandId(),
     subject: String(1 + ((from + n) % load.rows)),

@@ -29,6 +29,7 @@ export interface RecallStatements {
 
 export function recallStatements(schema: string, types: ResourceTypes): RecallStatements {
   return {
+    // Most systems have nothing set aside: asking each table first whether it holds anything spares a probe per name.
     books: statement(`
 select 'known', id::text, resource, encode(content, 'hex')
 from ${schema}.ledger
@@ -37,14 +38,17 @@ union all
 select 'known', id::text, resource, encode(content, 'hex')
 from ${schema}.parked
 where id = any($1::uuid[])
+  and exists (select from ${schema}.parked)
 union all
 select 'hold', null, resource, next_number::text
 from ${schema}.hold
 where resource = any($2::text[])
+  and exists (select from ${schema}.hold)
 union all
 select 'last', null, resource, revision::text
 from ${schema}.last_revision
 where resource = any($2::text[])
+  and exists (select from ${schema}.last_revision)
 union all
 select 'stray', null, null, encode(hash, 'hex')
 from ${schema}.stray
@@ -54,7 +58,8 @@ union all
 select 'stray', null, null, encode(hash, 'hex')
 from ${schema}.stray
 where partition = $3
-  and id = any($1::uuid[])`),
+  and id = any($1::uuid[])
+  and exists (select from ${schema}.stray where partition = $3)`),
     tables: new Map([...types].map(([name, { rows }]) => [name, { rows, sql: tableSql(rows) }])),
   };
 }
