@@ -70,7 +70,7 @@ const allCaughtUp = (lanes: Lanes, log: MemoryLog): Promise<unknown> =>
     log.partitions.map((partition) => {
       const last = BigInt(log.bounds(partition).end) - 1n;
       return last < 0n
-        ? undefined
+        ? Promise.resolve(null)
         : lanes.until(
             (event) => event.kind === 'batch-applied' && event.partition === partition && event.through >= last,
           );

@@ -24,7 +24,7 @@ export interface ClientTold {
 /** Part of a request of full size. */
 const TRICKLE = 0.02;
 const TRICKLE_MS = 250;
-const AGAIN_MS = 100;
+const AGAIN_MS = 250;
 const PATIENCE_MS = 60_000;
 
 /** Resolves when every line was accepted. Order per path is kept: nothing later is sent before all of a request was accepted. */
