@@ -164,10 +164,15 @@ describe('waiting', () => {
 
   it('in another partition is not disturbed by a hint', async () => {
     const opened = open();
-    const [sought] = append(['1']);
-    if (sought === undefined) return expect.unreachable('one');
+    const [sought, sign] = append(['1', '2']);
+    if (sought === undefined || sign === undefined) return expect.unreachable('two');
+    // A listener that has just connected looks for everybody: first it must have done so.
+    const signed = opened.wait(sign, LONG);
+    await lane.pass();
+    expect((await signed?.seen)?.kind).toBe('outcome');
     const elsewhere = opened.wait({ ...sought, partition: partition(7) }, LONG);
-    const here = opened.wait(sought, LONG);
+    const [third] = append(['3']);
+    const here = third === undefined ? null : opened.wait(third, LONG);
     await lane.pass();
     expect((await here?.seen)?.kind).toBe('outcome');
     expect(opened.waiters()).toBe(1);
