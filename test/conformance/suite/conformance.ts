@@ -6,8 +6,9 @@ import { applies, runCase } from './run-case.ts';
 
 export function conformance(fixture: ConformanceFixture): void {
   describe(`the ${fixture.name} transport`, () => {
-    for (const each of conformanceCases) {
-      test.runIf(applies(each, fixture))(each.name, { concurrent: true }, () => runCase(each, fixture));
+    // What an adapter declares decides which cases there are; none is skipped.
+    for (const each of conformanceCases.filter((one) => applies(one, fixture))) {
+      test(each.name, { concurrent: true }, () => runCase(each, fixture));
     }
   });
 }
