@@ -26,6 +26,8 @@ export interface CommandSpec {
   readonly settings: readonly SettingName[];
   readonly examples: readonly string[];
   run(given: CommandGiven): Promise<CommandEnd>;
+  /** Instead of telling the error and ending with 2. */
+  onSettingInvalid?(output: Output, error: SettingInvalid): CommandEnd;
 }
 
 export interface CommandGiven {
@@ -80,6 +82,9 @@ async function runCommand(
     return EXIT[await spec.run({ settings, argument, options, output, observe })];
   } catch (thrown) {
     const error = asError(thrown);
+    if (error instanceof SettingInvalid && spec.onSettingInvalid !== undefined) {
+      return EXIT[spec.onSettingInvalid(output, error)];
+    }
     tellError(output, error);
     return error instanceof SettingInvalid ? EXIT.usage : EXIT.failed;
   }

@@ -46,6 +46,12 @@ describe('a start is refused', () => {
     expect(found.message).toContain('--lease is "1"');
   });
 
+  test('and the doctor says which', async () => {
+    const { code, stdout } = await place.run(['doctor', '--http-host', 'not a host']);
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/FAIL {2}settings: --http-host is "not a host": give a host name/);
+  });
+
   test('when other machines could write without a token', async () => {
     expect(await refusal(['api', '--http-host', '0.0.0.0'], NOWHERE)).toMatchObject({
       exit: 1,
