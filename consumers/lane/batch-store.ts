@@ -22,6 +22,8 @@ import type { Resume } from '../../shared/transport/transport.ts';
  * Every transaction locks the tenure row first and compares epoch, owner and commit count. All but claim throw TenureLost when
  * another holder is in, and DatabaseWentBack when only the count differs; then nothing was written.
  * Errors of the database come through as they are, for `failure/classify`; a COMMIT that the server turned into a ROLLBACK rejects.
+ * A COMMIT whose answer was lost rejects, too. Call again with the same tenure and the same work: if the fence shows that it had been
+ * carried out, the call resolves with what was committed then, without planning; otherwise the work is done now.
  */
 export interface BatchStore {
   /** Raises the epoch; waits for a commit in flight, at most about 5 s, then terminates the backend that blocks it. */

@@ -151,6 +151,15 @@ describe('the fence', () => {
     expect(await sql('select * from {tables}.account')).toEqual([]);
   });
 
+  it('tells two holders apart who got the same epoch, before and after the database went back', async () => {
+    const { store, claim, sql } = await bundle();
+    const tenure = await claim();
+    await sql('update {schema}.tenure set owner = gen_random_uuid()');
+    await expect(store.transact(tenure, lendOne(), 'optimistic')).rejects.toThrow(TenureLost);
+    await expect(store.mark(tenure, hashOf(1n))).rejects.toThrow(TenureLost);
+    await expect(store.release(tenure)).rejects.toThrow(TenureLost);
+  });
+
   it('takes a count that is ahead for no reason as a tenure lost', async () => {
     const { store, claim, sql } = await bundle();
     const tenure = await claim();

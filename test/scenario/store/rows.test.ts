@@ -234,5 +234,9 @@ describe('a trigger that returns null', () => {
 /** Resolves when a session waits for a lock on the test's tables. */
 async function waiting(made: StoreBundle): Promise<void> {
   const query = `select 1 from pg_stat_activity where wait_event_type = 'Lock' and query like '%{tables}%'`;
-  while ((await made.sql(query)).length === 0) await made.sql('select pg_sleep(0.01)');
+  for (let tries = 0; tries < 500; tries++) {
+    if ((await made.sql(query)).length > 0) return;
+    await made.sql('select pg_sleep(0.01)');
+  }
+  throw new Error('nobody waited');
 }
