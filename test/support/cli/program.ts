@@ -25,17 +25,21 @@ export interface Program {
 export type Said = Readonly<Record<string, unknown>>;
 
 export interface ProgramGiven {
+  /** Default: the program itself. */
+  readonly script?: 'onelane' | 'history';
   readonly args: readonly string[];
   readonly cwd: string;
   readonly env?: Readonly<Record<string, string>>;
 }
 
-const MAIN = fileURLToPath(new URL('../../../dist/operators/cli/main.js', import.meta.url));
+const DIST = new URL('../../../dist/', import.meta.url);
+const SCRIPTS = { onelane: 'operators/cli/main.js', history: 'examples/history/run.js' } as const;
 
 /** Runs what `npm run build` made, as a user would. */
-export function startProgram({ args, cwd, env = {} }: ProgramGiven): Program {
-  if (!existsSync(MAIN)) throw new Error(`${MAIN} is missing: run npm run build first`);
-  const child = spawn(process.execPath, [MAIN, ...args], {
+export function startProgram({ script = 'onelane', args, cwd, env = {} }: ProgramGiven): Program {
+  const file = fileURLToPath(new URL(SCRIPTS[script], DIST));
+  if (!existsSync(file)) throw new Error(`${file} is missing: run npm run build first`);
+  const child = spawn(process.execPath, [file, ...args], {
     cwd,
     // Nothing of ours: a setting of the test run must not reach the program.
     env: { PATH: process.env['PATH'] ?? '', HOME: cwd, ...env },

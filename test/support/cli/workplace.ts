@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { testServerUrl } from '../database.ts';
-import { startProgram, type Ended, type Program } from './program.ts';
+import { startProgram, type Ended, type Program, type ProgramGiven } from './program.ts';
 
 export interface Workplace {
   readonly directory: string;
@@ -16,6 +16,8 @@ export interface Workplace {
   serve(args: readonly string[], env?: Readonly<Record<string, string>>): Promise<Program & { readonly url: string }>;
   /** Runs a command to its end. */
   run(args: readonly string[], input?: string): Promise<Finished>;
+  /** The same for the history example. */
+  runHistory(args: readonly string[]): Promise<Finished>;
   put(name: string, text: string): Promise<void>;
   /** The process of the embedded server, as its own file names it; null: there is none. */
   serverPid(): Promise<number | null>;
@@ -37,11 +39,12 @@ export async function openWorkplace(database: 'embedded' | 'own' | 'none'): Prom
   const databaseUrl = database === 'own' ? await createDatabase() : null;
   const programs: Program[] = [];
   const given = databaseUrl === null ? {} : { DATABASE_URL: databaseUrl };
-  const start = (args: readonly string[], env: Readonly<Record<string, string>> = {}): Program => {
-    const program = startProgram({ args, cwd: directory, env: { ...given, ...env } });
+  const begin = (wanted: Pick<ProgramGiven, 'script' | 'args' | 'env'>): Program => {
+    const program = startProgram({ ...wanted, cwd: directory, env: { ...given, ...wanted.env } });
     programs.push(program);
     return program;
   };
+  const start: Workplace['start'] = (args, env = {}) => begin({ args, env });
   let closed: Promise<void> | undefined;
   return {
     directory,
@@ -55,16 +58,21 @@ export async function openWorkplace(database: 'embedded' | 'own' | 'none'): Prom
       const { url } = await program.said(({ status }) => status === 'serving');
       return Object.assign(program, { url: String(url) });
     },
-    run: async (args, input) => {
+    run: (args, input = '') => {
       const program = start(args);
-      program.write(input ?? '');
-      const ended = await program.ended;
-      return { ...ended, stdout: program.stdout(), stderr: program.stderr() };
+      program.write(input);
+      return finished(program);
     },
+    runHistory: (args) => finished(begin({ script: 'history', args })),
     put: (name, text) => writeFile(join(directory, name), text),
     serverPid: () => serverPid(directory),
     close: () => (closed ??= clear(programs, { directory, databaseUrl })),
   };
+}
+
+async function finished(program: Program): Promise<Finished> {
+  const ended = await program.ended;
+  return { ...ended, stdout: program.stdout(), stderr: program.stderr() };
 }
 
 export function isAlive(pid: number): boolean {

@@ -1,0 +1,68 @@
+// Proves the history example: exact once, repeats the second time, and a difference is seen.
+import { readFileSync } from 'node:fs';
+import { gunzipSync } from 'node:zlib';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { openWorkplace, type Workplace } from '../../support/cli/workplace.ts';
+
+const PACKED = new URL('../../../examples/history/fastify-changes.ndjson.gz', import.meta.url);
+const CHANGES = 600;
+let place: Workplace;
+
+beforeEach(async () => {
+  place = await openWorkplace('own');
+  const lines = gunzipSync(readFileSync(PACKED)).toString('utf8').split('\n').slice(0, CHANGES);
+  const tree = new Map<string, string>();
+  for (const line of lines) {
+    // Our own file, one change a line.
+    const { path, to } = JSON.parse(line) as { readonly path: string; readonly to: string | null };
+    if (to === null) tree.delete(path);
+    else tree.set(path, to);
+  }
+  await place.put('changes.ndjson', lines.join('\n'));
+  await place.put('tree.json', JSON.stringify(Object.fromEntries(tree)));
+  const [[path = ''] = []] = tree;
+  await place.put(
+    'wrong.json',
+    JSON.stringify({ ...Object.fromEntries(tree), [path]: '0'.repeat(40), more: '1'.repeat(40) }),
+  );
+});
+
+afterEach(async () => {
+  await place.close();
+});
+
+const figure = (stdout: string, name: string) =>
+  Number(new RegExp(`^${name} +([\\d,]+)`, 'm').exec(stdout)?.[1]?.replaceAll(',', ''));
+
+async function send(...args: readonly string[]) {
+  const { code, stdout } = await place.runHistory(['changes.ndjson', ...args]);
+  const names = ['commands', 'applied', 'repeats', 'rejections', 'parked', 'differences'] as const;
+  return { code, ...Object.fromEntries(names.map((name) => [name, figure(stdout, name)])) };
+}
+
+test('a history is applied exactly; sent again it is repeats and changes nothing; under prefixes it is new', async () => {
+  const exact = { code: 0, rejections: 0, parked: 0, differences: 0 };
+  expect(await send('--expect', 'tree.json')).toEqual({ ...exact, commands: CHANGES, applied: CHANGES, repeats: 0 });
+  expect(await send('--expect', 'tree.json')).toEqual({ ...exact, commands: CHANGES, applied: 0, repeats: CHANGES });
+  const twice = 2 * CHANGES;
+  expect(await send('--expect', 'tree.json', '--repeat', '2')).toEqual({
+    ...exact,
+    commands: twice,
+    applied: twice,
+    repeats: 0,
+  });
+});
+
+test('a tree that differs is seen, path by path, and ends with 1', async () => {
+  const { code, stdout } = await place.runHistory(['changes.ndjson', '--expect', 'wrong.json']);
+  expect(code).toBe(1);
+  expect(figure(stdout, 'differences')).toBe(2);
+  expect(stdout).toMatch(/should be 0{40}/);
+  expect(stdout).toContain('more is missing');
+});
+
+test('usage that cannot be is told, and ends with 2', async () => {
+  for (const args of [['changes.ndjson'], ['--repeat', '0'], ['gone', '--expect', 'tree.json']]) {
+    expect(await place.runHistory(args)).toMatchObject({ code: 2, stderr: expect.stringContaining('usage:') });
+  }
+});
