@@ -1,7 +1,7 @@
 // Owns submitting: sealed commands become micro-batches, one publish in flight per partition, and every caller learns the truth.
 import type { Partition } from '../shared/command/identity.ts';
 import type { Observe } from '../shared/process/events.ts';
-import { backoffMs, type Clock, type Random } from '../shared/process/time.ts';
+import { backoffMs, inTime, type Clock, type Random } from '../shared/process/time.ts';
 import type { PublishResult, Transport } from '../shared/transport/transport.ts';
 import { PartitionQueue, type Held, type QueueLimits, type Series, type Submission } from './partition-queue.ts';
 import { causeOf, withPart, type PublishCall } from './publish-call.ts';
@@ -146,7 +146,7 @@ class Dispatcher implements Submitter {
     for (const queue of this.queues) queue.giveUp();
     // A publisher that hangs is abandoned with the process; everybody has been answered.
     const leftMs = Math.max(CLOSE_MS_MIN, untilMs - clock.monotonicMs());
-    await Promise.race([Promise.all([this.ticking, this.link.close()]), clock.sleep(leftMs)]);
+    await inTime(Promise.all([this.ticking, this.link.close()]), leftMs, clock);
   }
 
   private add(sealed: Sealed, series: Series | null, answer: (submission: Submission) => void): void {

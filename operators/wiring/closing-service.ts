@@ -1,7 +1,6 @@
 // Owns the making of a service out of something that is open already and only needs to be closed in its turn.
 import type { Service } from '../../shared/process/service.ts';
-import type { Clock } from '../../shared/process/time.ts';
-import { inTime } from './in-time.ts';
+import { inTime, type Clock } from '../../shared/process/time.ts';
 
 export function closingService(of: {
   readonly name: string;

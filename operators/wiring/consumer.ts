@@ -18,7 +18,7 @@ import { fanOut, type Observe } from '../../shared/process/events.ts';
 import type { Service } from '../../shared/process/service.ts';
 import type { Settings } from '../../shared/process/settings.ts';
 import type { ReachSignal } from '../../shared/process/test-signal.ts';
-import type { Clock, Random } from '../../shared/process/time.ts';
+import { inTime, type Clock, type Random } from '../../shared/process/time.ts';
 import type { Foundation } from './foundation.ts';
 import { closingService } from './closing-service.ts';
 import { heardStore, type HearCommit } from './hear-commits.ts';
@@ -146,9 +146,11 @@ function assembleWorker(
 const ANSWER_WITHIN_MS = 2_000;
 
 async function answers({ database }: Foundation, clock: Clock): Promise<boolean> {
+  let isAnswered = false;
   const asked = database.pool.query('select 1').then(
-    () => true,
-    () => false,
+    () => (isAnswered = true),
+    () => undefined,
   );
-  return Promise.race([asked, clock.sleep(ANSWER_WITHIN_MS).then(() => false)]);
+  await inTime(asked, ANSWER_WITHIN_MS, clock);
+  return isAnswered;
 }

@@ -4,10 +4,10 @@ import { migrate } from '../../shared/postgres/migrate.ts';
 import { schemaName } from '../../shared/postgres/schema-name.ts';
 import { readSystem, type System } from '../../shared/postgres/system.ts';
 import { OnelaneError } from '../../shared/process/errors.ts';
+import { inTime } from '../../shared/process/time.ts';
 import { openTransport } from '../../shared/transport/catalogue.ts';
 import type { Transport } from '../../shared/transport/transport.ts';
 import type { Foundation, FoundationGiven } from './foundation.ts';
-import { inTime } from './in-time.ts';
 
 export class SystemMissing extends OnelaneError {
   readonly code = 'system-missing' as const;

@@ -5,12 +5,11 @@ import { schemaName } from '../../shared/postgres/schema-name.ts';
 import { openSystem, type System } from '../../shared/postgres/system.ts';
 import type { Observe } from '../../shared/process/events.ts';
 import type { Settings } from '../../shared/process/settings.ts';
-import type { Clock } from '../../shared/process/time.ts';
+import { inTime, type Clock } from '../../shared/process/time.ts';
 import type { Transport } from '../../shared/transport/transport.ts';
 import { checkTables } from './check-tables.ts';
 import { applyConfigSql } from './config-sql.ts';
 import { transportOf } from './existing-system.ts';
-import { inTime } from './in-time.ts';
 import type { LoadedConfig } from './load-config.ts';
 
 export interface Foundation {

@@ -5,7 +5,7 @@ import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod
 import { asError, OnelaneError } from '../../shared/process/errors.ts';
 import type { Observe } from '../../shared/process/events.ts';
 import type { Service } from '../../shared/process/service.ts';
-import type { Clock, Random } from '../../shared/process/time.ts';
+import { inTime, type Clock, type Random } from '../../shared/process/time.ts';
 import type { Database } from '../../shared/postgres/database.ts';
 import type { System } from '../../shared/postgres/system.ts';
 import type { ResourceTypes } from '../../shared/resources/resource-type.ts';
@@ -132,10 +132,10 @@ class Server implements ProducerServer {
     const leftMs = () => Math.max(0, deadlineMs - (clock.monotonicMs() - sinceMs));
     const watchClosed = running.watch.close();
     const closed = running.app.close();
-    await Promise.race([closed, clock.sleep(leftMs() * SHARE_FOR_REQUESTS)]);
+    await inTime(closed, leftMs() * SHARE_FOR_REQUESTS, clock);
     for (const socket of running.sockets) socket.destroy();
     await running.submitter.close(leftMs());
-    await Promise.race([Promise.all([watchClosed, closed]), clock.sleep(leftMs())]);
+    await inTime(Promise.all([watchClosed, closed]), leftMs(), clock);
     this.running = null;
     observe({ kind: 'service-stopped', name: this.name, ms: clock.monotonicMs() - sinceMs });
   }

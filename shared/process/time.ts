@@ -16,6 +16,19 @@ export const systemClock: Clock = {
   sleep: (ms, signal) => timer(ms, undefined, signal ? { signal } : {}).catch(() => undefined),
 };
 
+/**
+ * Resolves when `work` has ended, or after `ms`; rejects as `work` does, if that comes first. What is not done by then is abandoned,
+ * and no timer is left behind to keep the process.
+ */
+export async function inTime(work: Promise<unknown>, ms: number, clock: Clock): Promise<void> {
+  const ended = new AbortController();
+  try {
+    await Promise.race([work, clock.sleep(ms, ended.signal)]);
+  } finally {
+    ended.abort();
+  }
+}
+
 /** A number in [0, 1). */
 export type Random = () => number;
 
