@@ -1,9 +1,10 @@
 // Owns the writes beside the rows: ledger, parked commands and holds, strays, last revisions. Set-based; nothing is sent for an empty list.
-import type { Partition, ResourceKey } from '../../../shared/command/identity.ts';
+import type { CommandId, ContentHash, Partition, ResourceKey } from '../../../shared/command/identity.ts';
 import { storableText } from '../../../shared/command/failure.ts';
 import type { Headers } from '../../../shared/command/entry.ts';
 import { hexArray, plainArray, quotedArray } from '../../../shared/resources/array-text.ts';
 import type { LedgerRow, ParkedRow, Plan, RowChange, StrayRow } from '../batch-store.ts';
+import { hashArray, uuidArray } from './binary-array.ts';
 import { statement, type Flush, type Statement } from './flush.ts';
 
 export interface BookStatements {
@@ -16,11 +17,13 @@ export interface BookStatements {
 
 export function bookStatements(schema: string): BookStatements {
   return {
+    // An outcome that is not named is the common one; instants are milliseconds after the first.
     ledger: statement(`
 insert into ${schema}.ledger (id, resource, content, partition, at, outcome, revision, code, detail, reply)
-select v.id, v.resource, v.content, $1, v.at, v.outcome, v.revision, v.code, v.detail, v.reply
-from unnest($2::uuid[], $3::text[], $4::bytea[], $5::timestamptz[], $6::text[], $7::bigint[], $8::text[], $9::text[], $10::text[])
-  as v (id, resource, content, at, outcome, revision, code, detail, reply)`),
+select v.id, v.resource, v.content, $1, $2::timestamptz + v.later * interval '1 millisecond', coalesce(v.outcome, 'applied'),
+  v.revision, v.code, v.detail, v.reply
+from unnest($3::uuid[], $4::text[], $5::bytea[], $6::bigint[], $7::text[], $8::bigint[], $9::text[], $10::text[], $11::text[])
+  as v (id, resource, content, later, outcome, revision, code, detail, reply)`),
     parked: statement(`
 insert into ${schema}.parked
   (resource, number, id, content, partition, position, bytes, headers, appended_at, code, detail, sqlstate)
@@ -66,28 +69,28 @@ export function sendBooks(
 }
 
 function sendLedger(flush: Flush, ledger: Statement, rows: readonly LedgerRow[], partition: Partition): void {
-  const instant = instants();
-  const ids: string[] = [];
-  const keys: string[] = [];
-  const contents: string[] = [];
-  const ats: string[] = [];
-  const outcomes: string[] = [];
+  const first = rows[0]?.at ?? new Date(0);
+  const firstMs = first.getTime();
+  const ids: CommandId[] = [];
+  const keys: ResourceKey[] = [];
+  const contents: ContentHash[] = [];
+  const later: number[] = [];
   const revisions: number[] = [];
   for (const row of rows) {
     ids.push(row.id);
     keys.push(row.key);
     contents.push(row.content);
-    ats.push(instant(row.at));
-    outcomes.push(row.outcome);
+    later.push(row.at.getTime() - firstMs);
     revisions.push(row.revision);
   }
   flush.send(ledger, [
     partition,
-    plainArray(ids),
+    first.toISOString(),
+    uuidArray(ids),
     quotedArray(keys),
-    hexArray(contents),
-    plainArray(ats),
-    plainArray(outcomes),
+    hashArray(contents),
+    plainArray(later),
+    sparseArray(rows, (row) => (row.outcome === 'applied' ? null : row.outcome)),
     plainArray(revisions),
     sparseArray(rows, (row) => row.code),
     sparseArray(rows, (row) => row.detail),
@@ -160,18 +163,6 @@ function sparseArray(rows: readonly LedgerRow[], of: (row: LedgerRow) => string 
     values.push(value);
   }
   return isEmpty ? '{}' : quotedArray(values);
-}
-
-/** Neighbours mostly share their instant. */
-function instants(): (at: Date) => string {
-  let lastMs = Number.NaN;
-  let text = '';
-  return (at) => {
-    const ms = at.getTime();
-    if (ms !== lastMs) text = at.toISOString();
-    lastMs = ms;
-    return text;
-  };
 }
 
 function hexOf(bytes: Uint8Array): string {

@@ -11,7 +11,6 @@ import {
   ledgerRow,
   parkedRow,
   planThrough,
-  someContent,
   stepOf,
   storeBundle,
   strayRow,
@@ -197,17 +196,25 @@ describe('a batch', () => {
     ]);
   });
 
-  it('with ledger rows far apart in time gets the partitions it needs', async () => {
+  it('with ledger rows far apart in time gets the partitions it needs, and keeps each as it was', async () => {
     const { store, claim, sql } = await bundle();
-    const ledger = ['2020-01-01', '2026-01-01', '2031-12-31'].map((day) =>
-      ledgerRow({ key: accountKey('1'), at: new Date(day), content: someContent() }),
+    const ledger = ['2026-01-01T00:00:00.001Z', '2020-01-01T10:20:30.999Z', '2031-12-31T23:59:59.000Z'].map((at, nth) =>
+      ledgerRow({
+        key: accountKey(`${nth}`),
+        at: new Date(at),
+        ...(nth === 1 ? { outcome: 'rejected', code: 'no', detail: 'not "now", {}\\' } : { reply: '{"nth":1}' }),
+      }),
     );
     await store.transact(
       await claim(),
       stepOf(wanted({}), () => planThrough(5n, { ledger })),
       'optimistic',
     );
-    expect(await sql('select count(*) from {schema}.ledger')).toEqual([{ count: '3' }]);
+    const stored = await sql(
+      `select id, resource as key, encode(content, 'hex') as content, at, outcome, revision::integer, code, detail, reply
+       from {schema}.ledger order by resource`,
+    );
+    expect(stored).toEqual(ledger);
   });
 
   it('plans again after somebody dropped a ledger partition that we knew of', async () => {
