@@ -46,6 +46,8 @@ const bundle = async () => {
 const ACCOUNTS = 200;
 const KILLER_AT = 437;
 const RESTARTS_MAX = 6;
+/** Each death costs a start, and a lease that nobody gives back. */
+const PATIENCE_MS = 240_000;
 
 async function send({ transport, system }: Foundation, killer: string): Promise<readonly Sent[]> {
   const lines = Array.from({ length: 1_000 }, (_, at) => {
@@ -120,4 +122,5 @@ test.each(['abort', 'hang'])(
     expect(wrong).toEqual([]);
     expect(deaths).toBeGreaterThan(0);
   },
+  PATIENCE_MS,
 );

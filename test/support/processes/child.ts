@@ -28,7 +28,7 @@ export interface ChildWanted {
   onTold(name: string, happening: Happening): void;
 }
 
-const READY_MS = 60_000;
+const READY_MS = 120_000;
 const STDERR_CHARACTERS = 4_000;
 
 let started = 0;
