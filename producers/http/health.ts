@@ -1,6 +1,6 @@
 // Owns health and metrics: live while the event loop turns, ready while commands can be published.
 import type { FastifyInstance } from 'fastify';
-import type { Clock } from '../../shared/process/time.ts';
+import { inTime, type Clock } from '../../shared/process/time.ts';
 import type { Submitter } from '../submit.ts';
 import { STATUS } from './problem.ts';
 import { sendJson } from './reply.ts';
@@ -40,17 +40,22 @@ export function healthRoutes(app: FastifyInstance, given: HealthGiven): void {
 }
 
 /** One question at a time, its answer kept for a moment. */
-function openProbe({ reachBroker, clock }: HealthGiven): () => Promise<boolean> {
+function openProbe(given: HealthGiven): () => Promise<boolean> {
   let asked: { readonly atMs: number; readonly answer: Promise<boolean> } | null = null;
   return () => {
-    const nowMs = clock.monotonicMs();
-    if (asked === null || nowMs - asked.atMs >= PROBE_FOR_MS) {
-      const answer = reachBroker().then(
-        () => true,
-        () => false,
-      );
-      asked = { atMs: nowMs, answer: Promise.race([answer, clock.sleep(PROBE_PATIENCE_MS).then(() => false)]) };
-    }
+    const nowMs = given.clock.monotonicMs();
+    if (asked === null || nowMs - asked.atMs >= PROBE_FOR_MS) asked = { atMs: nowMs, answer: probeOnce(given) };
     return asked.answer;
   };
+}
+
+/** No answer in time is a no. */
+async function probeOnce({ reachBroker, clock }: HealthGiven): Promise<boolean> {
+  let isThere = false;
+  const probe = reachBroker().then(
+    () => (isThere = true),
+    () => undefined,
+  );
+  await inTime(probe, PROBE_PATIENCE_MS, clock);
+  return isThere;
 }

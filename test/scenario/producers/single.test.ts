@@ -142,6 +142,15 @@ describe('a repeat', () => {
   });
 });
 
+describe('an id of another resource', () => {
+  it('is refused when the lane has passed it and recorded nothing for this one', async () => {
+    const command = deposit({ id: 'thrice', source: '/shop' });
+    await waited(command, APPLIED);
+    const other = await waited(deposit({ id: 'thrice', source: '/shop' }), { kind: 'stray' });
+    expect(other).toMatchObject({ status: 422, body: { code: 'id-reused' } });
+  });
+});
+
 describe('an Idempotency-Key', () => {
   it('makes the id, from caller and key, quoted or bare', async () => {
     const command = deposit();
