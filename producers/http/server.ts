@@ -161,7 +161,9 @@ function buildApp(given: ProducerServerGiven, submitter: Submitter, watch: Outco
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
   answerErrors(app, given.observe);
-  const limits = { ...HTTP_LIMITS, ...given.limits?.http };
+  const wanted = { ...HTTP_LIMITS, ...given.limits?.http };
+  // One body of the largest size must fit, whatever that size is set to.
+  const limits = { ...wanted, bodiesBytes: Math.max(wanted.bodiesBytes, wanted.bodyBytes) };
   describeApi(app, given.types);
   app.after(() => {
     commandRoutes(app, { ...given, submitter, watch, limits, partitions: given.system.partitions });
