@@ -134,6 +134,20 @@ describe('a batch of rows', () => {
     expect(await made.sql('select commits from {schema}.tenure where partition = 0')).toEqual([{ commits: '0' }]);
   });
 
+  it('hears from a deferred constraint before anybody is told that COMMIT comes', async () => {
+    const made = await bundle(`
+      create table {tables}.member (name text primary key);
+      alter table {tables}.account add foreign key (owner) references {tables}.member deferrable initially deferred;`);
+    let isTold = false;
+    const step = stepOf(wanted({ accounts: ['1'] }), (found) =>
+      planThrough(1n, { rows: [changeAccount(found, '1', { balance: 0n, owner: 'nobody' })] }),
+    );
+    const beforeCommit = () => Promise.resolve(void (isTold = true));
+    const attempt = made.store.transact(await made.claim(), { ...step, beforeCommit }, 'optimistic');
+    await expect(attempt).rejects.toMatchObject({ code: '23503' });
+    expect(isTold).toBe(false);
+  });
+
   it('stores neither text with NUL nor text that is cut', async () => {
     const made = await bundle();
     const attempt = apply(made, { notes: ['a'] }, (found) => [changeNote(found, 'a', note('\u0000'))]);

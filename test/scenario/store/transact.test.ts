@@ -149,7 +149,7 @@ describe('a batch', () => {
       'optimistic',
     );
     expect(await sql('select * from {tables}.account')).toEqual([]);
-    await store.transact(
+    const two = await store.transact(
       one.tenure,
       stepOf(wanted({ accounts: ['1', '2'] }), (found) => {
         expect(Object.fromEntries(found.lastRevisions)).toEqual({ 'account/1': 10, 'account/2': 2 });
@@ -158,6 +158,15 @@ describe('a batch', () => {
       'optimistic',
     );
     expect(await sql('select id, revision from {tables}.account')).toEqual([{ id: '1', revision: '11' }]);
+    await store.transact(
+      two.tenure,
+      stepOf(wanted({ accounts: ['1'] }), (found) => planThrough(3n, { rows: [changeAccount(found, '1', null)] })),
+      'optimistic',
+    );
+    expect(await sql('select revision from {schema}.last_revision order by resource')).toEqual([
+      { revision: '12' },
+      { revision: '2' },
+    ]);
   });
 
   it('leaves columns that are not mapped alone, and gives new rows their defaults', async () => {
