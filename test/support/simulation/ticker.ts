@@ -19,6 +19,7 @@ export class Ticker {
   readonly violations: string[] = [];
   /** Who holds what, as far as they told. */
   readonly #holders = new Map<number, { readonly child: string; readonly epoch: number }>();
+  readonly #claims = new Map<string, string>();
   readonly #commits = new Map<string, string>();
   readonly #waiting = new Set<{ readonly isMet: () => boolean; readonly resolve: () => void }>();
 
@@ -43,15 +44,9 @@ export class Ticker {
 
   #note(child: string, said: Happening): void {
     switch (said.kind) {
-      case 'claimed': {
-        const before = this.#holders.get(said.partition);
-        if (before !== undefined) this.tally.takenOver++;
-        if (before !== undefined && before.epoch >= said.epoch) {
-          this.violations.push(`partition ${said.partition}: epoch ${said.epoch} was claimed after ${before.epoch}`);
-        }
-        this.#holders.set(said.partition, { child, epoch: said.epoch });
+      case 'claimed':
+        this.#noteClaim(child, said);
         return;
-      }
       case 'released':
         this.#letGo(said);
         return;
@@ -65,6 +60,17 @@ export class Ticker {
       case 'applied':
         this.#noteBatch(child, said);
     }
+  }
+
+  /** What two processes tell arrives in any order: an older claim that is heard later changes nothing any more. */
+  #noteClaim(child: string, said: { readonly partition: number; readonly epoch: number }): void {
+    const claim = `${said.partition}/${said.epoch}`;
+    const other = this.#claims.get(claim);
+    if (other !== undefined) this.violations.push(`epoch ${claim} was claimed by ${other} and again by ${child}`);
+    this.#claims.set(claim, child);
+    const before = this.#holders.get(said.partition);
+    if (before !== undefined) this.tally.takenOver++;
+    if ((before?.epoch ?? 0) < said.epoch) this.#holders.set(said.partition, { child, epoch: said.epoch });
   }
 
   #letGo(said: { readonly partition: number; readonly epoch: number }): void {
