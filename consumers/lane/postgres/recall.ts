@@ -120,10 +120,11 @@ function readBooks(found: readonly TextRow[]): Omit<Recall, 'rows'> {
     const key = trustedKey(resource ?? '');
     switch (kind) {
       case 'known': {
-        const known1 = { key, content: trustedContent(value ?? '') };
-        const same = known.get(trustedCommandId(id ?? ''));
-        if (same === undefined) known.set(trustedCommandId(id ?? ''), [known1]);
-        else same.push(known1);
+        const command = trustedCommandId(id ?? '');
+        const use = { key, content: trustedContent(value ?? '') };
+        const others = known.get(command);
+        if (others === undefined) known.set(command, [use]);
+        else others.push(use);
         break;
       }
       case 'hold':
