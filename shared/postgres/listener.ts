@@ -4,7 +4,7 @@ import { asError } from '../process/errors.ts';
 import type { Observe } from '../process/events.ts';
 import { backoffMs, systemClock, type Clock, type Random } from '../process/time.ts';
 import { connectionOptions } from './database.ts';
-import { endClient } from './end-client.ts';
+import { breakOff, endClient } from './end-client.ts';
 
 export interface ListenerWanted {
   readonly url: string;
@@ -47,7 +47,7 @@ async function listenForEver(wanted: ListenerWanted, closing: AbortSignal): Prom
     const client = new pg.Client({ ...connectionOptions(wanted.url, 'onelane-listener'), query_timeout: ANSWER_MS });
     const lost = lossOf(client, closing);
     try {
-      await client.connect();
+      await connect(client, closing);
       client.on('notification', ({ channel, payload }) => {
         if (channel === wanted.channel && !closing.aborted) wanted.onNotification(payload ?? '');
       });
@@ -65,6 +65,19 @@ async function listenForEver(wanted: ListenerWanted, closing: AbortSignal): Prom
       await endClient(client, clock);
     }
     if (!closing.aborted) await clock.sleep(backoffMs(failures, wanted.random ?? Math.random), closing);
+  }
+}
+
+/** A server that takes a connection and never answers must not hold up closing. */
+async function connect(client: pg.Client, closing: AbortSignal): Promise<void> {
+  const giveUp = () => {
+    breakOff(client);
+  };
+  closing.addEventListener('abort', giveUp);
+  try {
+    await client.connect();
+  } finally {
+    closing.removeEventListener('abort', giveUp);
   }
 }
 

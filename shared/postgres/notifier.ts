@@ -45,6 +45,8 @@ class CoalescingNotifier implements Notifier {
   #waiting = new Set<string>();
   #sending: Promise<void> | null = null;
   #client: pg.Client | null = null;
+  /** The one that is being connected: a server that never answers must not hold up closing. */
+  #opening: pg.Client | null = null;
   #failures = 0;
 
   constructor(wanted: NotifierWanted) {
@@ -66,7 +68,8 @@ class CoalescingNotifier implements Notifier {
       sent.abort();
     });
     await this.#clock.sleep(CLOSE_GRACE_MS, sent.signal);
-    if (!sent.signal.aborted && this.#client !== null) breakOff(this.#client);
+    const client = this.#client ?? this.#opening;
+    if (!sent.signal.aborted && client !== null) breakOff(client);
     await sending;
     await this.#drop();
   }
@@ -120,6 +123,7 @@ class CoalescingNotifier implements Notifier {
       query_timeout: ANSWER_MS,
     });
     client.on('error', () => undefined);
+    this.#opening = client;
     try {
       await client.connect();
       // Committing a NOTIFY takes a lock that the whole database shares: it must not be held for a flush to disk.
@@ -128,6 +132,8 @@ class CoalescingNotifier implements Notifier {
     } catch (cause) {
       await endClient(client, this.#clock);
       throw cause;
+    } finally {
+      this.#opening = null;
     }
   }
 

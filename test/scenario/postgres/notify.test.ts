@@ -6,6 +6,7 @@ import { openListener, openNotifier } from '../../../shared/postgres/notify.ts';
 import type { OnelaneEvent } from '../../../shared/process/events.ts';
 import { systemClock, type Clock } from '../../../shared/process/time.ts';
 import { testServerUrl } from '../../support/database.ts';
+import { openTcpGate } from '../../support/tcp-gate.ts';
 
 const closings: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
@@ -160,6 +161,19 @@ describe('hints', () => {
     await listener.close();
     expect(connects()).toBe(0);
     expect(events.map((event) => event.kind)).toEqual(['connection-lost']);
+  });
+
+  it('a connection that is taken and never answered keeps nobody from closing', async () => {
+    const gate = await openTcpGate(testServerUrl());
+    gate.freeze();
+    const { listener, channel } = await bundle({ url: gate.url });
+    const notifier = openNotifier({ url: gate.url, channel, intervalMs: 1, observe: () => undefined });
+    notifier.hint('lost');
+    closings.push(() => gate.close());
+    await expect.poll(() => gate.connections()).toBe(2);
+    const from = performance.now();
+    await Promise.all([listener.close(), notifier.close()]);
+    expect(performance.now() - from).toBeLessThan(5_000);
   });
 
   it('after close nothing is called and no session is left', async () => {
