@@ -15,6 +15,7 @@ import { Turns } from './leases/turn.ts';
 /**
  * Leases spread the work; correctness never rests on them, only on the fence. What they do promise: unless a clock or a process
  * stands still, a partition has left `mine` before anybody else can take it, and everybody gets a fair share within seconds.
+ * Where the broker's group decides who reads what, leases only follow: `leases/following-leases`.
  *
  *   out ──join()──▶ in ──leave()──▶ out       in `out` nothing is taken, and what was held is given back as its lanes end
  */
