@@ -18,6 +18,15 @@ function fullFaults(limits: Limits) {
   return { extends: whole, test: { ...test, name: 'faults', env: { ONELANE_FAULTS: 'full' } } };
 }
 
+/** The conformance suites once more, on servers that run in containers. */
+function inContainers(limits: Limits) {
+  const { extends: whole, test } = project('conformance', limits);
+  return {
+    extends: whole,
+    test: { ...test, name: 'containers', globalSetup: 'test/support/containers/global-setup.ts' },
+  };
+}
+
 export default defineConfig({
   test: {
     globalSetup: 'test/support/global-setup.ts',
@@ -30,6 +39,7 @@ export default defineConfig({
       project('conformance', { testTimeout: 60 * SECOND, hookTimeout: 60 * SECOND }),
       project('scenario', { testTimeout: 120 * SECOND, hookTimeout: 120 * SECOND }),
       project('simulation', { testTimeout: 180 * SECOND, hookTimeout: 120 * SECOND }),
+      inContainers({ testTimeout: 60 * SECOND, hookTimeout: 120 * SECOND }),
       fullFaults({ testTimeout: 1_800 * SECOND, hookTimeout: 300 * SECOND }),
     ],
   },

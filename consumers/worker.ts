@@ -12,8 +12,8 @@ import { OpenLanes, type LaneStatus } from './worker/open-lanes.ts';
 export type { LaneStatus } from './worker/open-lanes.ts';
 
 export interface WorkerGiven {
-  readonly transport: Pick<Transport, 'traits' | 'openSubscription'>;
-  /** Started and stopped by whoever made them: started before the worker, stopped after it. */
+  readonly transport: Pick<Transport, 'openSubscription'>;
+  /** That decide or that follow, as the transport needs it. Started and stopped by whoever made them: started before the worker, stopped after it. */
   readonly leases: Leases;
   /** Claims, serves and releases one yielded lane; must not reject. */
   readonly runLane: (lane: Lane) => Promise<LaneEnd>;
@@ -50,12 +50,8 @@ class Worker implements ConsumerWorker {
   #isAway = false;
 
   constructor(given: WorkerGiven) {
-    const { transport, leases } = given;
     this.#given = given;
-    this.#lanes = new OpenLanes({
-      ...given,
-      isOurs: (partition) => transport.traits.assigns === 'itself' || leases.isSafe(partition),
-    });
+    this.#lanes = new OpenLanes({ ...given, isOurs: (partition) => given.leases.isSafe(partition) });
   }
 
   start(): Promise<void> {

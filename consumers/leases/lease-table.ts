@@ -56,6 +56,12 @@ export class LeaseTable {
     return this.#claim(partitions, '(l.consumer is null or l.consumer = $1 or l.expires_at <= clock_timestamp())');
   }
 
+  /** Takes whatever there is, from whoever has it. Returns what was taken: all that exist. */
+  async seize(partitions: readonly Partition[]): Promise<readonly Partition[]> {
+    if (partitions.length === 0) return [];
+    return this.#claim(partitions, 'true');
+  }
+
   async free(partitions: readonly Partition[]): Promise<void> {
     if (partitions.length === 0) return;
     await this.#client.query(

@@ -5,9 +5,12 @@ import type { Clock } from '../../shared/process/time.ts';
 import { fairShare, type ShareState } from './fair-share.ts';
 import type { Holdings } from './holdings.ts';
 import type { LeaseTable, Member } from './lease-table.ts';
+import type { Membership } from './membership.ts';
+import type { TurnTaker } from './turn-loop.ts';
 
 export interface TurnGiven {
   readonly me: Member;
+  readonly membership: Membership;
   readonly holdings: Holdings;
   readonly observe: Observe;
   readonly clock: Clock;
@@ -17,46 +20,31 @@ export interface TurnGiven {
   readonly again: () => void;
 }
 
-/** One caller, one turn at a time. A turn that rejects may have been done in part; the next one puts that right. */
-export class Turns {
+export class Turns implements TurnTaker {
   readonly #given: TurnGiven;
-  wanted: 'in' | 'out' = 'out';
-  /** `unknown`: a row of ours may stand in the table. */
-  #membership: 'absent' | 'unknown' | 'present' = 'absent';
-  #consumers = 0;
 
   constructor(given: TurnGiven) {
     this.#given = given;
   }
 
-  get isMember(): boolean {
-    return this.#membership === 'present' && this.wanted === 'in';
-  }
-
-  get consumers(): number {
-    return this.#consumers;
-  }
-
-  /** Nothing to do, and nothing of ours in the table. */
   get isIdle(): boolean {
-    return this.wanted === 'out' && this.#membership === 'absent' && this.#given.holdings.all().length === 0;
+    return this.#given.membership.isOver && this.#given.holdings.all().length === 0;
   }
 
   async take(table: LeaseTable): Promise<void> {
+    const { membership } = this.#given;
     await this.#renew(table);
-    await (this.wanted === 'in' ? this.#share(table) : this.#resign(table));
+    await (membership.wanted === 'in' ? this.#share(table) : membership.resign(table));
     await this.#freeDrained(table);
   }
 
-  /** Whatever is left goes, drained or not: the process is about to end. */
+  /** Drained or not. */
   async takeLast(table: LeaseTable): Promise<void> {
-    const { holdings } = this.#given;
+    const { holdings, membership } = this.#given;
     const left = holdings.all();
     await table.free(left);
     holdings.freed(left);
-    await table.leave();
-    await table.announce();
-    this.#membership = 'absent';
+    await membership.end(table);
   }
 
   /** Gives up what is not safe any more by our own clock. Needs no database, may be called at any time. */
@@ -81,13 +69,8 @@ export class Turns {
   }
 
   async #share(table: LeaseTable): Promise<void> {
-    const { me, holdings, clock, publish } = this.#given;
-    this.#membership = 'unknown';
-    if ((await table.renewMember()) === 'new') await table.announce();
-    this.#membership = 'present';
-    const seen = await table.look();
-    if (seen.expired) await table.deleteExpired();
-    this.#consumers = seen.consumers.length;
+    const { me, membership, holdings, clock, publish } = this.#given;
+    const seen = await membership.renew(table);
     const actions = fairShare(this.#asKnown(seen), me.id, holdings.leaving());
     holdings.giveBack(actions.giveBack, clock.monotonicMs());
     publish();
@@ -95,7 +78,7 @@ export class Turns {
     const taken = await table.take(actions.take.filter((partition) => !holdings.isOpen(partition)));
     holdings.taken(taken, askedMs);
     // While the statement was under way, somebody may have changed their mind, or the process stood still.
-    if (this.wanted === 'out') holdings.giveBack(taken, clock.monotonicMs());
+    if (membership.wanted === 'out') holdings.giveBack(taken, clock.monotonicMs());
     this.lapse();
     publish();
   }
@@ -108,13 +91,6 @@ export class Turns {
       lease.holder === me.id && !known.has(lease.partition) ? { ...lease, holder: null } : lease,
     );
     return { consumers: seen.consumers, leases };
-  }
-
-  async #resign(table: LeaseTable): Promise<void> {
-    if (this.#membership === 'absent') return;
-    await table.leave();
-    await table.announce();
-    this.#membership = 'absent';
   }
 
   async #freeDrained(table: LeaseTable): Promise<void> {

@@ -6,7 +6,8 @@ import { housekeeping } from '../../consumers/housekeeping.ts';
 import { LANE_LIMITS, type LaneGiven } from '../../consumers/lane/lane-given.ts';
 import { postgresBatchStore } from '../../consumers/lane/postgres/store.ts';
 import { runLane } from '../../consumers/lane/run-lane.ts';
-import { LEASE_TIMES, openLeases } from '../../consumers/leases.ts';
+import { LEASE_TIMES, openLeases, type Leases } from '../../consumers/leases.ts';
+import { openFollowingLeases } from '../../consumers/leases/following-leases.ts';
 import { watchdog } from '../../consumers/watchdog.ts';
 import { consumerWorker, type ConsumerWorker } from '../../consumers/worker.ts';
 import { haltRecords } from '../../consumers/worker/halts.ts';
@@ -63,19 +64,7 @@ export function assembleConsumer(given: ConsumerGiven): Consumer {
     observe: given.observe,
     clock,
   });
-  const leases = openLeases({
-    database,
-    me: { id: newUuid(), host: hostname(), pid: process.pid },
-    times: {
-      ...LEASE_TIMES,
-      leaseMs: settings.lease,
-      renewMs: settings.lease / RENEWALS_PER_LEASE,
-      drainMs: settings.drain,
-    },
-    observe: given.observe,
-    clock,
-    random: given.random,
-  });
+  const leases = leasesFor(given);
   const observe = fanOut([
     given.observe,
     (event) => {
@@ -110,9 +99,28 @@ export function assembleConsumer(given: ConsumerGiven): Consumer {
   return { services, isReady: () => worker.isReady() };
 }
 
+/** Where the broker's group decides who reads what, leases only tell of it. */
+function leasesFor({ foundation, settings, observe, clock, random }: ConsumerGiven): Leases {
+  const { database, transport } = foundation;
+  const open = transport.traits.assigns === 'itself' ? openFollowingLeases : openLeases;
+  return open({
+    database,
+    me: { id: newUuid(), host: hostname(), pid: process.pid },
+    times: {
+      ...LEASE_TIMES,
+      leaseMs: settings.lease,
+      renewMs: settings.lease / RENEWALS_PER_LEASE,
+      drainMs: settings.drain,
+    },
+    observe,
+    clock,
+    random,
+  });
+}
+
 function assembleWorker(
   given: ConsumerGiven,
-  parts: Pick<LaneGiven, 'store'> & { readonly leases: ReturnType<typeof openLeases> },
+  parts: Pick<LaneGiven, 'store'> & { readonly leases: Leases },
 ): ConsumerWorker {
   const { foundation, settings, observe, clock, random } = given;
   const { database, system, config } = foundation;

@@ -4,7 +4,6 @@ import { parkAndWait } from '../../consumers/failure/policies.ts';
 import type { LaneEnd, LaneGiven } from '../../consumers/lane/lane-given.ts';
 import { postgresBatchStore } from '../../consumers/lane/postgres/store.ts';
 import { runLane } from '../../consumers/lane/run-lane.ts';
-import { Latest } from '../../consumers/leases/latest.ts';
 import { HEADER } from '../../shared/command/entry.ts';
 import {
   newUuid,
@@ -20,6 +19,7 @@ import { partitionOf } from '../../shared/command/routing.ts';
 import type { Database } from '../../shared/postgres/database.ts';
 import type { System } from '../../shared/postgres/system.ts';
 import type { OnelaneEvent } from '../../shared/process/events.ts';
+import { Latest } from '../../shared/process/latest.ts';
 import { systemClock } from '../../shared/process/time.ts';
 import type { ResourceTypes } from '../../shared/resources/resource-type.ts';
 import { createMemoryLog, memoryTransport, type MemoryLog } from '../../shared/transport/memory/index.ts';

@@ -4,10 +4,14 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterEach, expect, test } from 'vitest';
+import { openFollowingLeases } from '../../../consumers/leases/following-leases.ts';
+import { readConsumers, readPartitions } from '../../../shared/postgres/status-reads.ts';
 import { LeaseParty } from '../../support/consumers/lease-party.ts';
 
 const LEASE_MS = 1_200;
 const PROGRAM = fileURLToPath(new URL('../../support/consumers/leasing-process.ts', import.meta.url));
+/** For slow machines. */
+const POLL = { timeout: 10_000 };
 const closing: (() => Promise<unknown>)[] = [];
 
 afterEach(async () => {
@@ -19,11 +23,14 @@ interface Line {
   readonly held: readonly number[];
 }
 
-async function bundle() {
+/** With lanes: the child's leases follow, and these are open. */
+async function bundle(...lanes: readonly string[]) {
   const party = await LeaseParty.open(4);
   closing.push(() => party.close());
-  const given = ['--import', 'jiti/register', PROGRAM, party.database.url, party.database.schema, String(LEASE_MS)];
-  const child = spawn(process.execPath, given, { stdio: ['pipe', 'pipe', 'inherit'] });
+  const given = [party.database.url, party.database.schema, String(LEASE_MS), ...lanes];
+  const child = spawn(process.execPath, ['--import', 'jiti/register', PROGRAM, ...given], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
   const ended = once(child, 'exit');
   closing.push(async () => {
     child.kill('SIGKILL');
@@ -69,4 +76,17 @@ test('a process killed without a word is replaced when its leases have run out',
   child.kill('SIGKILL');
   await party.when(() => other.held().length === 4);
   expect(performance.now() - startedMs).toBeLessThan(LEASE_MS * 3);
+});
+
+test('a process whose leases follow is killed without a word: its rows run out, and are not shown any more', async () => {
+  const { party, child } = await bundle('0', '1');
+  const { database } = party.database;
+  const shown = async () =>
+    (await readPartitions(database)).map(({ lease }) => (lease === null || lease.isExpired ? null : lease.consumer));
+  const times = { leaseMs: LEASE_MS, renewMs: LEASE_MS / 4, drainMs: 10_000 };
+  const other = await party.arrive('other', { times, open: openFollowingLeases });
+  await expect.poll(async () => (await shown()).filter((each) => each !== null), POLL).toHaveLength(2);
+  child.kill('SIGKILL');
+  await expect.poll(shown, POLL).toEqual([null, null, null, null]);
+  await expect.poll(async () => (await readConsumers(database)).map((each) => each.id), POLL).toEqual([other.id]);
 });

@@ -2,7 +2,7 @@
 import { newUuid, type Partition, type Uuid } from '../../../shared/command/identity.ts';
 import type { OnelaneEvent } from '../../../shared/process/events.ts';
 import { systemClock } from '../../../shared/process/time.ts';
-import { openLeases, type Leases, type LeaseTimes } from '../../../consumers/leases.ts';
+import { openLeases, type Leases, type LeasesGiven, type LeaseTimes } from '../../../consumers/leases.ts';
 import { freshDatabase, type TestDatabase } from '../database.ts';
 
 export interface Guest {
@@ -16,6 +16,8 @@ export interface Guest {
 export interface GuestOptions {
   readonly url?: string;
   readonly times?: LeaseTimes;
+  /** Default: leases that decide. Where they follow, lanes open and end as the test says. */
+  readonly open?: (given: LeasesGiven) => Leases;
   /** Holds back the end of a lane that was lost. */
   readonly draining?: (partition: Partition) => Promise<void>;
 }
@@ -39,7 +41,7 @@ export class LeaseParty {
     const events: OnelaneEvent[] = [];
     const id = newUuid();
     const { url, schema } = this.database;
-    const leases = openLeases({
+    const leases = (options.open ?? openLeases)({
       database: { url: options.url ?? url, schema },
       me: { id, host: name, pid: process.pid },
       ...(options.times === undefined ? {} : { times: options.times }),

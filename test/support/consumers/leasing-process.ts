@@ -1,12 +1,14 @@
-// A process of its own that leases partitions. Arguments: URL, schema, lease in ms. Says what it holds, at each change and when woken.
-import { newUuid, type Partition } from '../../../shared/command/identity.ts';
+// A process of its own that leases partitions. Arguments: URL, schema, lease in ms, and lanes to open if its leases are to follow.
+// Says what it holds, at each change and when woken.
+import { newUuid, partition, type Partition } from '../../../shared/command/identity.ts';
 import { schemaName } from '../../../shared/postgres/schema-name.ts';
 import { systemClock } from '../../../shared/process/time.ts';
 import { openLeases } from '../../../consumers/leases.ts';
+import { openFollowingLeases } from '../../../consumers/leases/following-leases.ts';
 
-const [url = '', schema = '', lease = ''] = process.argv.slice(2);
+const [url = '', schema = '', lease = '', ...lanes] = process.argv.slice(2);
 const leaseMs = Number(lease);
-const leases = openLeases({
+const leases = (lanes.length === 0 ? openLeases : openFollowingLeases)({
   database: { url, schema: schemaName(schema) },
   me: { id: newUuid(), host: 'child', pid: process.pid },
   times: { leaseMs, renewMs: leaseMs / 4, drainMs: 10_000 },
@@ -27,4 +29,5 @@ process.stdin.on('end', () => void leases.stop(2_000));
 process.stdin.resume();
 await leases.start();
 leases.join();
+for (const lane of lanes) leases.laneOpened(partition(Number(lane)));
 for await (const mine of leases.mine) say('mine', mine);

@@ -2,6 +2,7 @@
 import { haltRecords } from '../../../consumers/worker/halts.ts';
 import type { LaneEnd } from '../../../consumers/lane/lane-given.ts';
 import { openLeases, type Leases, type LeaseTimes } from '../../../consumers/leases.ts';
+import { openFollowingLeases } from '../../../consumers/leases/following-leases.ts';
 import { consumerWorker, type ConsumerWorker } from '../../../consumers/worker.ts';
 import { newCommandId, newUuid, partition, position, trustedKey } from '../../../shared/command/identity.ts';
 import type { Partition } from '../../../shared/command/identity.ts';
@@ -24,6 +25,8 @@ export interface WorkerOptions {
   readonly url?: string;
   readonly clock?: Clock;
   readonly times?: LeaseTimes;
+  /** What a broker's group gives to this one; its leases follow. Default: leases decide. */
+  readonly group?: AsyncIterable<ReadonlySet<Partition>>;
   readonly runLane?: (lane: Lane, serve: () => Promise<LaneEnd>) => Promise<LaneEnd>;
 }
 
@@ -53,7 +56,8 @@ export class WorkerParty {
     };
     const clock = options.clock ?? systemClock;
     const { url, schema } = this.database;
-    const leases = openLeases({
+    const { group } = options;
+    const leases = (group === undefined ? openLeases : openFollowingLeases)({
       database: { url: options.url ?? url, schema },
       me: { id: newUuid(), host: 'test', pid: process.pid },
       ...(options.times === undefined ? {} : { times: options.times }),
@@ -62,8 +66,9 @@ export class WorkerParty {
       random: Math.random,
     });
     const run = options.runLane ?? ((_lane, serve) => serve());
+    const transport = memoryTransport(this.log);
     const worker = consumerWorker({
-      transport: memoryTransport(this.log),
+      transport: { openSubscription: (mine) => transport.openSubscription(group ?? mine) },
       leases,
       runLane: (lane) => run(lane, () => this.#serve(lane)),
       halts: haltRecords(this.database.database),

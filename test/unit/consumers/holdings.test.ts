@@ -1,7 +1,6 @@
 // Proves what a process believes of its own leases, from the monotonic clock alone.
 import { expect, test } from 'vitest';
 import { Holdings } from '../../../consumers/leases/holdings.ts';
-import { Latest } from '../../../consumers/leases/latest.ts';
 import { partition } from '../../../shared/command/identity.ts';
 
 const [p0, p1, p2] = [partition(0), partition(1), partition(2)];
@@ -54,18 +53,4 @@ test('giving back twice does not lengthen the drain', () => {
   holdings.giveBack([p0], 10);
   holdings.giveBack([p0], 900);
   expect(holdings.drained(1_010)).toEqual([p0]);
-});
-
-test('a slow reader gets the newest value and none in between', async () => {
-  const latest = new Latest(0);
-  const reader = latest[Symbol.asyncIterator]();
-  expect((await reader.next()).value).toBe(0);
-  latest.set(1);
-  latest.set(2);
-  expect((await reader.next()).value).toBe(2);
-  const waiting = reader.next();
-  latest.set(3);
-  expect((await waiting).value).toBe(3);
-  latest.end();
-  expect((await reader.next()).done).toBe(true);
 });
