@@ -59,6 +59,8 @@ export type OnelaneEvent =
   | { readonly kind: 'connection-restored'; readonly what: string }
   /** What was read ahead is not in the log any more: the lane begins anew where the database says. */
   | { readonly kind: 'log-torn'; readonly partition: number; readonly reason: string }
+  /** Nothing is wrong yet; the sentence says what should be changed before something is. */
+  | { readonly kind: 'log-warned'; readonly detail: string }
   | { readonly kind: 'log-prune-failed'; readonly partition: number; readonly cause: Error }
   // producers
   | {

@@ -1,4 +1,4 @@
-// Owns which lanes exist in a subscription whose partitions are given by leases: yielding, losing, and yielding anew.
+// Owns which lanes exist in a subscription, from the partitions that are given to it: yielding, losing, and yielding anew.
 import { asError, invariant } from '../process/errors.ts';
 import type { Partition } from '../command/identity.ts';
 import type { Lane } from './transport.ts';
@@ -20,15 +20,22 @@ export interface Hold {
 // Stopped, free partitions stay free: nothing is yielded any more.
 export class LaneRoster {
   readonly #open: (hold: Hold) => Lane;
+  readonly #mayYield: () => boolean;
   readonly #held = new Map<Partition, AbortController>();
   #mine: ReadonlySet<Partition> = new Set();
   #state: 'fresh' | 'yielding' | 'stopped' = 'fresh';
   #failure: Error | null = null;
-  #wake: () => void = () => undefined;
+  #wakeUp: () => void = () => undefined;
   #source: AsyncIterator<ReadonlySet<Partition>> | null = null;
 
-  constructor(mine: AsyncIterable<ReadonlySet<Partition>>, open: (hold: Hold) => Lane) {
+  /** `mayYield`: asked before a free partition is yielded; after a no, `wake` has it asked again. */
+  constructor(
+    mine: AsyncIterable<ReadonlySet<Partition>>,
+    open: (hold: Hold) => Lane,
+    mayYield: () => boolean = () => true,
+  ) {
     this.#open = open;
+    this.#mayYield = mayYield;
     this.#source = mine[Symbol.asyncIterator]();
     // Never rejects: what `mine` throws is kept for lanes().
     void this.#follow(this.#source);
@@ -47,7 +54,7 @@ export class LaneRoster {
         const partition = this.#firstFree();
         if (partition !== null) yield this.#hold(partition);
         else if (this.#state === 'stopped' && this.#held.size === 0) break;
-        else await new Promise<void>((resolve) => (this.#wake = resolve));
+        else await new Promise<void>((resolve) => (this.#wakeUp = resolve));
       }
     } finally {
       stop.removeEventListener('abort', end);
@@ -64,6 +71,11 @@ export class LaneRoster {
     this.#source = null;
     // Not awaited: a generator that waits for its next item would answer only then.
     source?.return?.().catch(() => undefined);
+  }
+
+  /** Something may be yielded that could not be before. */
+  wake(): void {
+    this.#wakeUp();
   }
 
   /** The adapter found that this lane must begin anew. */
@@ -87,11 +99,11 @@ export class LaneRoster {
   #replace(mine: ReadonlySet<Partition>): void {
     this.#mine = mine;
     for (const [partition, lost] of this.#held) if (!mine.has(partition)) lost.abort();
-    this.#wake();
+    this.#wakeUp();
   }
 
   #firstFree(): Partition | null {
-    if (this.#state === 'stopped') return null;
+    if (this.#state === 'stopped' || !this.#mayYield()) return null;
     for (const partition of this.#mine) if (!this.#held.has(partition)) return partition;
     return null;
   }
@@ -102,7 +114,7 @@ export class LaneRoster {
     const release = () => {
       if (this.#held.get(partition) !== lost) return;
       this.#held.delete(partition);
-      this.#wake();
+      this.#wakeUp();
     };
     return this.#open({ partition, lost: lost.signal, release });
   }

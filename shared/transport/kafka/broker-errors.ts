@@ -1,0 +1,148 @@
+// Owns what can be wrong with brokers, as sentences: the one place that knows the names, types and codes of kafkajs' errors.
+import { asError, OnelaneError } from '../../process/errors.ts';
+import type { KafkaConnection } from './client.ts';
+
+/** No broker answers. It is waited for: nothing else is wrong. */
+export class BrokerAway extends OnelaneError {
+  readonly code = 'broker-away' as const;
+}
+
+/** The brokers do not take the user, its password, or the mechanism. */
+export class BrokerLoginRefused extends OnelaneError {
+  readonly code = 'broker-login-refused' as const;
+}
+
+/** TLS could not be agreed on. */
+export class BrokerTlsFailed extends OnelaneError {
+  readonly code = 'broker-tls-failed' as const;
+}
+
+/** The user may not do what must be done. */
+export class BrokerRightMissing extends OnelaneError {
+  readonly code = 'broker-right-missing' as const;
+}
+
+/** The topic is not there, or not any more. */
+export class TopicMissing extends OnelaneError {
+  readonly code = 'topic-missing' as const;
+}
+
+/** Records that this build cannot read. */
+export class CompressionUnknown extends OnelaneError {
+  readonly code = 'compression-unknown' as const;
+}
+
+export interface About {
+  readonly connection: KafkaConnection;
+  readonly topic: string;
+  readonly groupId: string;
+}
+
+/** What kafkajs threw, as a sentence that says what to do; our own errors stay, what has no sentence of its own is the broker being away. */
+export function explain(thrown: unknown, about: About): OnelaneError {
+  const chain = causesOf(asError(thrown));
+  const ours = chain.find((each) => each instanceof OnelaneError);
+  if (ours !== undefined) return ours;
+  for (const each of chain) {
+    const known = sentenceOf(each, about);
+    if (known !== null) return known;
+  }
+  const { brokers } = about.connection;
+  const root = chain.at(-1) ?? asError(thrown);
+  return new BrokerAway(
+    `no broker can be reached at ${brokers.join(', ')} (${root.message}): check KAFKA_BROKERS, KAFKA_SSL, and that it runs`,
+    { cause: thrown },
+  );
+}
+
+/** What a broker said about one request, such as TOPIC_AUTHORIZATION_FAILED; null when the broker said nothing. */
+export function protocolError(thrown: unknown): string | null {
+  for (const each of causesOf(asError(thrown))) {
+    if (each.name.startsWith('KafkaJS') && 'type' in each && typeof each.type === 'string') return each.type;
+  }
+  return null;
+}
+
+const CAUSES_MAX = 10;
+
+function causesOf(error: Error): readonly Error[] {
+  const chain: Error[] = [];
+  for (let at: unknown = error; at instanceof Error && chain.length < CAUSES_MAX; at = causeOf(at)) {
+    // kafkajs makes some errors their own cause.
+    if (chain.includes(at)) break;
+    chain.push(at);
+  }
+  return chain;
+}
+
+/** Of several at once, as for topics that could not be made, the first. */
+function causeOf(error: Error): unknown {
+  if ('errors' in error && Array.isArray(error.errors) && error.errors.length > 0) return error.errors[0];
+  return error.cause;
+}
+
+function codeOf(error: Error): string {
+  return 'code' in error && typeof error.code === 'string' ? error.code : '';
+}
+
+function tlsFault(error: Error): boolean {
+  return /^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|EPROTO)/.test(codeOf(error));
+}
+
+function sentenceOf(error: Error, about: About): OnelaneError | null {
+  const { brokers, sasl } = about.connection;
+  const cause = error;
+  if (tlsFault(error)) {
+    return new BrokerTlsFailed(
+      `TLS with ${brokers.join(', ')} failed (${codeOf(error)}): give the authority that signed the brokers' certificate in KAFKA_SSL_CA_FILE, and a port that speaks TLS`,
+      { cause },
+    );
+  }
+  if (
+    error.name === 'KafkaJSSASLAuthenticationError' ||
+    hasType(error, 'SASL_AUTHENTICATION_FAILED', 'UNSUPPORTED_SASL_MECHANISM')
+  ) {
+    return new BrokerLoginRefused(
+      sasl === null
+        ? `the brokers at ${brokers.join(', ')} want a login: set KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD`
+        : `the brokers at ${brokers.join(', ')} refuse the user "${sasl.username}" with ${sasl.mechanism}: check KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM`,
+      { cause },
+    );
+  }
+  return (
+    rightMissing(error, about) ??
+    (hasType(error, 'UNKNOWN_TOPIC_OR_PARTITION') ? topicMissing(about.topic, cause) : null)
+  );
+}
+
+function topicMissing(topic: string, cause: Error): OnelaneError {
+  return new TopicMissing(
+    `topic "${topic}" does not exist at the broker: if it was deleted, its entries are gone, so restore it, or start a new system under another ONELANE_CHANNEL`,
+    { cause },
+  );
+}
+
+function rightMissing(error: Error, { topic, groupId, connection }: About): OnelaneError | null {
+  const who = connection.sasl === null ? 'this client' : `user "${connection.sasl.username}"`;
+  const cause = error;
+  if (hasType(error, 'TOPIC_AUTHORIZATION_FAILED')) {
+    return new BrokerRightMissing(
+      `${who} may not use topic "${topic}": allow Create, Describe, DescribeConfigs, Read and Write on it`,
+      { cause },
+    );
+  }
+  if (hasType(error, 'GROUP_AUTHORIZATION_FAILED')) {
+    return new BrokerRightMissing(`${who} may not join group "${groupId}": allow Read on it`, { cause });
+  }
+  if (hasType(error, 'CLUSTER_AUTHORIZATION_FAILED')) {
+    return new BrokerRightMissing(
+      `${who} may not make topic "${topic}": allow Create on it, or have it made for this user`,
+      { cause },
+    );
+  }
+  return null;
+}
+
+function hasType(error: Error, ...types: readonly string[]): boolean {
+  return 'type' in error && typeof error.type === 'string' && types.includes(error.type);
+}

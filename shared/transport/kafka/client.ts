@@ -1,0 +1,113 @@
+// Owns the way to the brokers: a kafkajs client with sockets of its own, so that it can be broken off when no answer comes.
+import { isIP, connect as connectTcp, type Socket } from 'node:net';
+import { connect as connectTls, type ConnectionOptions } from 'node:tls';
+import kafkajs, { type Kafka, type KafkaConfig } from 'kafkajs';
+import { BrokerAway } from './broker-errors.ts';
+
+export interface KafkaConnection {
+  /** `host:port`, any of them is enough to find the others. */
+  readonly brokers: readonly string[];
+  /** null: plain TCP. */
+  readonly tls: KafkaTls | null;
+  /** null: the brokers ask for no login. */
+  readonly sasl: KafkaSasl | null;
+}
+
+/** PEM texts; null: the authorities that Node trusts, and no certificate of our own. */
+export interface KafkaTls {
+  readonly ca: string | null;
+  readonly cert: string | null;
+  readonly key: string | null;
+}
+
+type Mechanism = 'plain' | 'scram-sha-256' | 'scram-sha-512';
+
+export type KafkaSasl = {
+  readonly [Name in Mechanism]: { readonly mechanism: Name; readonly username: string; readonly password: string };
+}[Mechanism];
+
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Where a connection to a broker's address really goes; by default there. */
+export type Reroute = (to: Address) => Address;
+
+export interface KafkaClientGiven {
+  readonly connection: KafkaConnection;
+  readonly reroute?: Reroute;
+  /** Attempts of kafkajs beyond the first; what is sent to a log is never among them. */
+  readonly retries: number;
+}
+
+export interface KafkaClient {
+  readonly kafka: Kafka;
+  /** Ends every connection; whoever waits for an answer gets an error. Idempotent. */
+  breakOff(): void;
+}
+
+const CONNECT_MS = 3_000;
+/** Longer than a broker takes to store with all replicas, or to say that it could not. */
+const ANSWER_MS = 8_000;
+const RETRY_FIRST_MS = 100;
+const RETRY_MAX_MS = 1_000;
+const KEEP_ALIVE_MS = 30_000;
+
+export function openKafkaClient(given: KafkaClientGiven): KafkaClient {
+  const { connection } = given;
+  const sockets = new Set<Socket>();
+  let isBrokenOff = false;
+  const kafka = new kafkajs.Kafka({
+    ...loginOf(connection),
+    clientId: 'onelane',
+    brokers: [...connection.brokers],
+    connectionTimeout: CONNECT_MS,
+    authenticationTimeout: ANSWER_MS,
+    requestTimeout: ANSWER_MS,
+    retry: { retries: given.retries, initialRetryTime: RETRY_FIRST_MS, maxRetryTime: RETRY_MAX_MS },
+    // Whatever goes wrong comes as an error or an event, and is told by us.
+    logLevel: kafkajs.logLevel.NOTHING,
+    logCreator: () => () => undefined,
+    socketFactory: ({ host, port, ssl, onConnect }) => {
+      const socket = openSocket({ host, port }, given.reroute, { ssl, onConnect });
+      sockets.add(socket);
+      socket.once('close', () => sockets.delete(socket));
+      if (isBrokenOff) socket.destroy(brokenOff());
+      return socket;
+    },
+  });
+  return {
+    kafka,
+    breakOff() {
+      isBrokenOff = true;
+      // Without an error nobody who waits for an answer would hear of it.
+      for (const socket of sockets) socket.destroy(brokenOff());
+    },
+  };
+}
+
+function brokenOff(): Error {
+  return new BrokerAway('the connection to the broker was broken off by us');
+}
+
+function loginOf({ tls, sasl }: KafkaConnection): Pick<KafkaConfig, 'ssl' | 'sasl'> {
+  return { ...(tls === null ? {} : { ssl: tlsOptions(tls) }), ...(sasl === null ? {} : { sasl: { ...sasl } }) };
+}
+
+function tlsOptions({ ca, cert, key }: KafkaTls): ConnectionOptions {
+  return { ...(ca === null ? {} : { ca }), ...(cert === null ? {} : { cert }), ...(key === null ? {} : { key }) };
+}
+
+function openSocket(
+  to: Address,
+  reroute: Reroute | undefined,
+  how: { readonly ssl: ConnectionOptions; readonly onConnect: () => void },
+): Socket {
+  const target = reroute === undefined ? to : reroute(to);
+  // The declared type leaves out that plain connections have none.
+  const ssl: ConnectionOptions | undefined = how.ssl;
+  const named = isIP(to.host) === 0 ? { servername: to.host } : {};
+  const socket = ssl ? connectTls({ ...target, ...named, ...ssl }, how.onConnect) : connectTcp(target, how.onConnect);
+  return socket.setKeepAlive(true, KEEP_ALIVE_MS).setNoDelay(true);
+}

@@ -1,0 +1,275 @@
+// Owns this process's membership of the consumer group: joined, rebuilt after every crash, and left on close.
+import type { Cluster, Consumer, EachBatchPayload, PartitionAssigner } from 'kafkajs';
+import { partition as partitionAt, type Partition } from '../../command/identity.ts';
+import { asError, type OnelaneError } from '../../process/errors.ts';
+import { backoffMs, inTime, type Clock, type Random } from '../../process/time.ts';
+import { stickyAssigner } from './assignment.ts';
+import { BrokerAway } from './broker-errors.ts';
+import type { KafkaClient } from './client.ts';
+
+export interface GroupGiven {
+  readonly topic: string;
+  readonly groupId: string;
+  readonly partitions: number;
+  /** How long the group waits for a silent member. */
+  readonly sessionMs: number;
+  readonly fetch: { readonly partitionBytes: number; readonly bytes: number };
+  readonly open: () => KafkaClient;
+  readonly explain: (thrown: unknown) => OnelaneError;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly on: GroupListener;
+}
+
+/** Called in the turn in which it happens; none of it may throw or wait. */
+export interface GroupListener {
+  /** What this process has read last, for the group to let it keep. */
+  held(): readonly Partition[];
+  /** A new generation. Nothing has been fetched in it yet, and every partition is where the group last committed. */
+  assigned(partitions: ReadonlySet<Partition>): void;
+  fetched(batch: EachBatchPayload): void;
+  /** Records that are nobody's entries, such as the markers of a transaction. */
+  skipped(partition: Partition, first: number, last: number): void;
+  /** Not a member any more; it joins again by itself. */
+  lost(cause: OnelaneError): void;
+}
+
+/** Each is a small request; a rebalance is noticed with the next one. */
+const HEARTBEAT_MS = 500;
+/** An empty fetch returns after so long, and then takes notice of who was paused, resumed or moved. */
+const FETCH_WAIT_MS = 50;
+/** What kafkajs itself tries again before it gives the membership up. */
+const RETRIES = 3;
+const AGAIN = { firstMs: 100, maxMs: 2_000 };
+const LEAVE_GRACE_MS = 1_500;
+/** How long the others wait for a member that has to join again. */
+const REJOIN_MS = 10_000;
+const LOOK_EVERY_MS = 1_000;
+
+interface Member {
+  readonly client: KafkaClient;
+  readonly consumer: Consumer;
+  /** Aborts when it is a member no more, whatever the reason. */
+  readonly over: AbortController;
+}
+
+//   joining ──▶ member ──(crash, silence, rest)──▶ waiting ──▶ joining     only a member fetches
+//      └──────────┴──────────(close)─────────────────┴───────▶ left
+export class Group {
+  readonly #given: GroupGiven;
+  readonly #closing = new AbortController();
+  #member: Member | null = null;
+  #serving: Promise<void> | null = null;
+  /** When the group last knew of us; null: it does not. */
+  #knownMs: number | null = null;
+  /** The newest name that the group gave us. */
+  #memberId: string | null = null;
+
+  constructor(given: GroupGiven) {
+    this.#given = given;
+  }
+
+  /** Rejects with a sentence when no broker can be reached at first; from then on it looks after itself. */
+  async start(): Promise<void> {
+    try {
+      this.#serving = this.#serve(await this.#connect());
+    } catch (thrown) {
+      throw this.#given.explain(thrown);
+    }
+  }
+
+  /** Whether the group still counts on us, as far as can be known: a process that stood still for a session must ask first. */
+  isKnown(): boolean {
+    const { clock, sessionMs } = this.#given;
+    return this.#knownMs !== null && clock.monotonicMs() - this.#knownMs < sessionMs;
+  }
+
+  /** Fetches from `offset` on. Without a membership nothing happens: a new one begins with `assigned`. */
+  readFrom(partition: Partition, offset: number): void {
+    const { topic } = this.#given;
+    this.#joined()?.seek({ topic, partition, offset: String(offset) });
+    this.resume(partition);
+  }
+
+  resume(partition: Partition): void {
+    this.#joined()?.resume([{ topic: this.#given.topic, partitions: [partition] }]);
+  }
+
+  pause(partition: Partition): void {
+    this.#joined()?.pause([{ topic: this.#given.topic, partitions: [partition] }]);
+  }
+
+  /** A hint for whoever looks at the group: everything before these offsets is applied. */
+  async commit(offsets: ReadonlyMap<Partition, bigint>): Promise<void> {
+    const { topic } = this.#given;
+    const all = [...offsets].map(([partition, offset]) => ({ topic, partition, offset: String(offset) }));
+    await this.#joined()?.commitOffsets(all);
+  }
+
+  /** Leaves, so that others take over, and joins again after a while. */
+  rest(cause: OnelaneError): void {
+    if (this.#member !== null) this.#down(this.#member, cause);
+  }
+
+  /** Idempotent. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    this.#member?.over.abort();
+    await this.#serving;
+  }
+
+  #joined(): Consumer | null {
+    return this.#knownMs === null ? null : (this.#member?.consumer ?? null);
+  }
+
+  /** Never rejects. One membership after the other. */
+  async #serve(first: Member): Promise<void> {
+    const { clock, random } = this.#given;
+    let next: Member | null = first;
+    for (let failures = 1; next !== null || !this.#closing.signal.aborted; failures++) {
+      if (next !== null) {
+        if ((await this.#run(next)) === 'joined') failures = 1;
+        await this.#leave(next);
+      }
+      await clock.sleep(backoffMs(failures, random, AGAIN), this.#closing.signal);
+      next = this.#closing.signal.aborted ? null : await this.#connectOrTell();
+    }
+  }
+
+  async #connectOrTell(): Promise<Member | null> {
+    try {
+      return await this.#connect();
+    } catch (thrown) {
+      this.#given.on.lost(this.#given.explain(thrown));
+      return null;
+    }
+  }
+
+  async #connect(): Promise<Member> {
+    const { topic, groupId, partitions, sessionMs, fetch, on } = this.#given;
+    const client = this.#given.open();
+    const assigner = stickyAssigner({ topic, partitions, held: () => on.held() });
+    const inside: { cluster?: Cluster } = {};
+    const watched: PartitionAssigner = (config) => {
+      inside.cluster = config.cluster;
+      return assigner(config);
+    };
+    const consumer = client.kafka.consumer({
+      groupId,
+      sessionTimeout: sessionMs,
+      rebalanceTimeout: Math.max(sessionMs, REJOIN_MS),
+      heartbeatInterval: HEARTBEAT_MS,
+      maxWaitTimeInMs: FETCH_WAIT_MS,
+      maxBytesPerPartition: fetch.partitionBytes,
+      maxBytes: fetch.bytes,
+      allowAutoTopicCreation: false,
+      partitionAssigners: [watched],
+      // Rebuilding is ours: kafkajs itself restarts only after some errors, and silently not after others.
+      retry: { retries: RETRIES, restartOnFailure: () => Promise.resolve(false) },
+    });
+    try {
+      await consumer.connect();
+      await consumer.subscribe({ topics: [topic], fromBeginning: true });
+      if (this.#memberId !== null) await leaveFor(this.#memberId, groupId, inside.cluster);
+      return { client, consumer, over: new AbortController() };
+    } catch (thrown) {
+      client.breakOff();
+      throw thrown;
+    }
+  }
+
+  /** Resolves when the membership is over, for whatever reason. */
+  async #run(member: Member): Promise<'joined' | 'never'> {
+    const { on, clock } = this.#given;
+    this.#member = member;
+    const startedMs = clock.monotonicMs();
+    this.#listen(member);
+    await member.consumer.run({
+      autoCommit: false,
+      eachBatchAutoResolve: false,
+      eachBatch: (batch) => {
+        if (!member.over.signal.aborted) on.fetched(batch);
+        return Promise.resolve();
+      },
+    });
+    let lastMs = startedMs;
+    while (!member.over.signal.aborted && !this.#closing.signal.aborted) {
+      await clock.sleep(LOOK_EVERY_MS, member.over.signal);
+      lastMs = this.#knownMs ?? lastMs;
+      if (clock.monotonicMs() - lastMs > this.#silenceMs) this.#down(member, silent(this.#silenceMs));
+    }
+    return lastMs === startedMs ? 'never' : 'joined';
+  }
+
+  /** A session, and then a rebalance that waits for somebody else's. */
+  get #silenceMs(): number {
+    return this.#given.sessionMs + REJOIN_MS;
+  }
+
+  #listen(member: Member): void {
+    const { on, topic, clock } = this.#given;
+    const { consumer, over } = member;
+    consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
+      if (over.signal.aborted) return;
+      this.#knownMs = clock.monotonicMs();
+      this.#memberId = payload.memberId;
+      const own = payload.memberAssignment[topic] ?? [];
+      // Named one by one: pausing a topic as a whole would end with the first partition that is paused by itself.
+      consumer.pause([{ topic, partitions: own }]);
+      on.assigned(new Set(own.map(partitionAt)));
+    });
+    consumer.on(consumer.events.HEARTBEAT, () => {
+      if (!over.signal.aborted) this.#knownMs = clock.monotonicMs();
+    });
+    consumer.on(consumer.events.CRASH, ({ payload }) => this.#down(member, this.#given.explain(payload.error)));
+    consumer.on(consumer.events.START_BATCH_PROCESS, ({ payload }) => {
+      if (over.signal.aborted || payload.batchSize > 0) return;
+      on.skipped(partitionAt(payload.partition), Number(payload.firstOffset), Number(payload.lastOffset));
+    });
+  }
+
+  #down(member: Member, cause: OnelaneError): void {
+    if (member.over.signal.aborted) return;
+    this.#forget();
+    member.over.abort();
+    this.#given.on.lost(cause);
+  }
+
+  #forget(): void {
+    this.#knownMs = null;
+    this.#member = null;
+  }
+
+  /** Never rejects. In good order while the broker answers, else broken off. */
+  async #leave({ client, consumer, over }: Member): Promise<void> {
+    this.#forget();
+    over.abort();
+    const left = consumer.disconnect().catch((thrown: unknown) => void asError(thrown));
+    await inTime(left, LEAVE_GRACE_MS, this.#given.clock);
+    client.breakOff();
+    await inTime(left, LEAVE_GRACE_MS, this.#given.clock);
+  }
+}
+
+function silent(ms: number): OnelaneError {
+  return new BrokerAway(`the group coordinator has not answered for ${ms} ms: the membership is made anew`);
+}
+
+/** What kafkajs' own brokers can do and do not declare. */
+interface Coordinator {
+  leaveGroup(of: { readonly groupId: string; readonly memberId: string }): Promise<unknown>;
+}
+
+/**
+ * A member whose connection broke could not leave, and the group would wait a whole session for it before it shares out anew.
+ * Never rejects: mostly the group knows already that it has gone.
+ */
+async function leaveFor(memberId: string, groupId: string, cluster: Cluster | undefined): Promise<void> {
+  try {
+    // kafkajs' own broker, which has the request and does not declare it.
+    const coordinator = (await cluster?.findGroupCoordinator({ groupId })) as Coordinator | undefined;
+    await coordinator?.leaveGroup({ groupId, memberId });
+  } catch {
+    // Then it waits.
+  }
+}

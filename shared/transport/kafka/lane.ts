@@ -1,0 +1,283 @@
+// Owns a lane over a Kafka partition: it takes what the group fetches into its inbox, and goes on only while the log is still the same.
+import type { EachBatchPayload, KafkaMessage } from 'kafkajs';
+import { entryHash, type Delivery } from '../../command/entry.ts';
+import { position, type Partition, type Position, type Uuid } from '../../command/identity.ts';
+import { asError, invariant } from '../../process/errors.ts';
+import type { Clock } from '../../process/time.ts';
+import { Inbox, type InboxBudget } from '../inbox.ts';
+import type { Hold } from '../lane-roster.ts';
+import { LogDiverged } from '../log-diverged.ts';
+import { countOwn, foreignSystem } from '../resume-check.ts';
+import type { Lane, Resume } from '../transport.ts';
+import type { Bounds } from './cluster-view.ts';
+import type { Group } from './group.ts';
+import { LogCheck } from './log-check.ts';
+import { RecordReader } from './records.ts';
+
+/** Read ahead until so many entries wait, and again when half of them are gone: what is left must bridge an empty fetch. */
+const AHEAD_ENTRIES_MAX = 20_000;
+const AHEAD_ENTRIES_LOW = AHEAD_ENTRIES_MAX / 2;
+/** A partition that was not looked at for so long may have been deleted and made again. */
+const UNWATCHED_MS = 1_000;
+const CHECK_AGAIN_MS = 500;
+
+export interface KafkaLaneGiven {
+  readonly group: Pick<Group, 'readFrom' | 'resume' | 'pause'>;
+  readonly budget: InboxBudget;
+  readonly systemId: Uuid;
+  readonly clock: Clock;
+  /** Of this partition, now. Rejects when the broker is away. */
+  readonly bounds: () => Promise<Bounds>;
+  readonly onSettled: (through: Position) => void;
+  readonly onRead: (newest: Delivery) => void;
+  readonly onReleased: (lane: KafkaLane) => void;
+}
+
+// What is done with records that come:
+//   idle      nothing is asked for, what comes late is not heard
+//   checking  they go to the check: at the start, after every change of the group, after a long pause, and when a record does not
+//             have the place that was due; when the check ends well: reading
+//   reading   they go to the inbox; paused while it is full
+export class KafkaLane implements Lane {
+  readonly partition: Partition;
+  readonly lost: AbortSignal;
+  readonly #hold: Hold;
+  readonly #given: KafkaLaneGiven;
+  readonly #inbox: Inbox;
+  readonly #records = new RecordReader();
+  #state: 'idle' | 'checking' | 'reading' = 'idle';
+  #check: LogCheck | null = null;
+  /** Offset to read next, null before the start; and the newest entry before it. */
+  #ahead: number | null = null;
+  #last: Resume['last'] | Delivery = null;
+  #pausedMs: number | null = null;
+  /** Nothing can be fetched; told by `next` once the inbox is empty and its wait is over. */
+  #away: Error | null = null;
+  /** The log is another one (nothing more is handed out), or goes on with entries of another system (the inbox still is). */
+  #diverged: LogDiverged | null = null;
+  #foreign: LogDiverged | null = null;
+  #callsOpen = 0;
+  #calledMs: number;
+  #wakeNext: (() => void) | null = null;
+
+  constructor(hold: Hold, given: KafkaLaneGiven) {
+    this.partition = hold.partition;
+    this.lost = hold.lost;
+    this.#hold = hold;
+    this.#given = given;
+    this.#inbox = new Inbox(given.budget);
+    this.#calledMs = given.clock.monotonicMs();
+  }
+
+  start(at: Resume): Promise<void> {
+    this.#last = at.last;
+    return this.#called(() => this.#checkOnce(at));
+  }
+
+  next(limit: {
+    readonly count: number;
+    readonly bytes: number;
+    readonly waitMs: number;
+  }): Promise<readonly Delivery[]> {
+    return this.#called(async () => {
+      invariant(this.#ahead !== null, 'a lane is started before it is read');
+      const until = this.#given.clock.monotonicMs() + limit.waitMs;
+      for (;;) {
+        if (this.lost.aborted) return [];
+        if (this.#diverged !== null) throw this.#diverged;
+        const batch = this.#inbox.take(limit);
+        this.#goOn();
+        if (batch.length > 0) return batch;
+        if (this.#foreign !== null) throw this.#foreign;
+        const restMs = until - this.#given.clock.monotonicMs();
+        if (restMs <= 0 && this.#away !== null) throw this.#away;
+        if (restMs <= 0) return [];
+        await this.#change(restMs);
+      }
+    });
+  }
+
+  settle(through: Position): Promise<void> {
+    this.#calledMs = this.#given.clock.monotonicMs();
+    if (!this.lost.aborted) this.#given.onSettled(through);
+    return Promise.resolve();
+  }
+
+  release(): Promise<void> {
+    this.#rest();
+    this.#ahead = null;
+    this.#inbox.clear();
+    this.#given.onReleased(this);
+    this.#hold.release();
+    return Promise.resolve();
+  }
+
+  /** How long its holder has done nothing with it; 0 while it waits here. */
+  silentMs(): number {
+    return this.#callsOpen > 0 ? 0 : this.#given.clock.monotonicMs() - this.#calledMs;
+  }
+
+  /** The group has a new generation in which the partition is still ours: whatever was asked for is forgotten there. */
+  assigned(): void {
+    if (this.#check !== null) this.#check.assigned();
+    else this.#recheck();
+  }
+
+  /** Nothing is fetched until the next generation. */
+  away(cause: Error): void {
+    this.#away = cause;
+    this.#wake();
+  }
+
+  fetched(payload: EachBatchPayload): void {
+    if (payload.isStale()) return;
+    if (this.#state === 'idle' || this.lost.aborted) this.#given.group.pause(this.partition);
+    else if (this.#check !== null) this.#check.fetched(payload);
+    else if (Number(payload.batch.firstOffset()) === this.#ahead) this.#take(payload);
+    else this.#recheck();
+  }
+
+  skipped(first: number, last: number): void {
+    if (this.#check !== null) this.#check.skipped(first);
+    else if (this.#state === 'reading' && first === this.#ahead) this.#ahead = last + 1;
+  }
+
+  #take({ batch, resolveOffset }: EachBatchPayload): void {
+    const fitting = this.#fitting(batch.messages);
+    const deliveries = fitting.map((message) => this.#records.delivery(message));
+    const own = countOwn(deliveries, this.#given.systemId);
+    const foreign = deliveries[own];
+    this.#inbox.push(foreign === undefined ? deliveries : deliveries.slice(0, own));
+    const newest = deliveries.at(-1);
+    if (newest !== undefined) {
+      resolveOffset(String(newest.position));
+      // Behind the last entry there may be records that are nobody's.
+      const isWhole = fitting.length === batch.messages.length;
+      this.#ahead = Number(isWhole ? batch.lastOffset() : newest.position) + 1;
+      this.#last = newest;
+      this.#given.onRead(newest);
+    }
+    if (foreign !== undefined) {
+      this.#foreign = foreignSystem(this.partition, foreign);
+      this.#rest();
+    } else if (fitting.length < batch.messages.length || !this.#wantsMore(AHEAD_ENTRIES_MAX)) {
+      this.#pausedMs = this.#given.clock.monotonicMs();
+      this.#given.group.pause(this.partition);
+    }
+    this.#wake();
+  }
+
+  /** As many as may be read ahead now; one at least when nothing waits. */
+  #fitting(messages: readonly KafkaMessage[]): readonly KafkaMessage[] {
+    const wanted = messages.reduce((sum, { value }) => sum + (value?.length ?? 0), 0);
+    let room = this.#inbox.reserve(wanted);
+    const count = messages.findIndex(({ value }) => (room -= value?.length ?? 0) < 0);
+    if (count === -1) return messages;
+    return messages.slice(0, count === 0 && this.#inbox.entries === 0 ? 1 : count);
+  }
+
+  #wantsMore(entriesMax: number): boolean {
+    return this.#inbox.entries < entriesMax && this.#inbox.hasRoom;
+  }
+
+  #goOn(): void {
+    if (this.#pausedMs === null || this.#state !== 'reading' || !this.#wantsMore(AHEAD_ENTRIES_LOW)) return;
+    const unwatchedMs = this.#given.clock.monotonicMs() - this.#pausedMs;
+    this.#pausedMs = null;
+    if (unwatchedMs < UNWATCHED_MS) this.#given.group.resume(this.partition);
+    else this.#recheck();
+  }
+
+  #rest(): void {
+    this.#check?.abandon();
+    this.#check = null;
+    this.#state = 'idle';
+    this.#pausedMs = null;
+    this.#given.group.pause(this.partition);
+  }
+
+  /** Behind the holder's back; tried again until it is known. */
+  #recheck(): void {
+    if (this.#ahead === null || this.#diverged !== null || this.#foreign !== null) return;
+    const last = this.#last;
+    void this.#checkUntilKnown({
+      next: position(this.#ahead),
+      last: last === null || 'hash' in last ? last : { position: last.position, hash: entryHash(last) },
+      commits: 0n,
+    });
+  }
+
+  /** Never rejects. */
+  async #checkUntilKnown(at: Resume): Promise<void> {
+    for (;;) {
+      const checking = this.#checkOnce(at);
+      const check = this.#check;
+      try {
+        return await checking;
+      } catch (thrown) {
+        if (check === null || check.isAbandoned || this.lost.aborted) return;
+        if (thrown instanceof LogDiverged) this.#diverged = thrown;
+        else this.#away = asError(thrown);
+        this.#wake();
+        if (this.#diverged !== null) return;
+        await this.#given.clock.sleep(CHECK_AGAIN_MS, this.lost);
+        if (this.#check !== check) return;
+      }
+    }
+  }
+
+  /** Rejects with LogDiverged, or when it could not be found out. */
+  async #checkOnce(at: Resume): Promise<void> {
+    const { group, bounds, clock } = this.#given;
+    this.#rest();
+    const check = new LogCheck({
+      partition: this.partition,
+      at,
+      lost: this.lost,
+      records: this.#records,
+      clock,
+      bounds,
+      readFrom: (offset) => group.readFrom(this.partition, offset),
+      stopReading: () => group.pause(this.partition),
+    });
+    this.#check = check;
+    this.#state = 'checking';
+    const start = Number(await check.run());
+    this.#check = null;
+    this.#state = 'reading';
+    this.#ahead = start;
+    this.#away = null;
+    group.readFrom(this.partition, start);
+    this.#wake();
+  }
+
+  async #called<T>(work: () => Promise<T>): Promise<T> {
+    this.#callsOpen++;
+    try {
+      return await work();
+    } finally {
+      this.#callsOpen--;
+      this.#calledMs = this.#given.clock.monotonicMs();
+    }
+  }
+
+  #wake(): void {
+    this.#wakeNext?.();
+  }
+
+  /** Resolves when something came, the lane is lost, or after `ms`. */
+  async #change(ms: number): Promise<void> {
+    const over = new AbortController();
+    const end = () => {
+      over.abort();
+    };
+    this.#wakeNext = end;
+    this.lost.addEventListener('abort', end, { once: true });
+    try {
+      await this.#given.clock.sleep(ms, over.signal);
+    } finally {
+      this.#wakeNext = null;
+      this.lost.removeEventListener('abort', end);
+    }
+  }
+}

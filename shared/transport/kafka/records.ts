@@ -1,0 +1,71 @@
+// Owns the turning of Kafka's records into deliveries: offsets, append times, headers as text, and CloudEvents in binary mode.
+import type { IHeaders, KafkaMessage } from 'kafkajs';
+import type { Delivery, Headers } from '../../command/entry.ts';
+import { position } from '../../command/identity.ts';
+import { structuredBytes } from './binary-mode.ts';
+
+type RawHeader = IHeaders[string];
+
+/** Reads the records of one partition. Headers seldom change from one record to the next: what is the same is read once. */
+export class RecordReader {
+  #raw: IHeaders = {};
+  #headers: Headers = Object.freeze({});
+  #appendedMs = 0;
+
+  delivery(message: KafkaMessage): Delivery {
+    const headers = this.#headersOf(message.headers ?? {});
+    // A broker's clock may be set back; the append time of a partition never goes back.
+    this.#appendedMs = Math.max(this.#appendedMs, Number(message.timestamp));
+    return {
+      position: position(BigInt(message.offset)),
+      bytes: structuredBytes(message.value ?? EMPTY, headers),
+      headers,
+      appendedAt: new Date(this.#appendedMs),
+    };
+  }
+
+  #headersOf(raw: IHeaders): Headers {
+    if (!sameHeaders(raw, this.#raw)) {
+      this.#raw = raw;
+      this.#headers = readHeaders(raw);
+    }
+    return this.#headers;
+  }
+}
+
+const EMPTY = Buffer.alloc(0);
+
+/** Names in lower case. Of a name that stands there several times, the last value counts. */
+function readHeaders(raw: IHeaders): Headers {
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(raw)) headers[name.toLowerCase()] = textOf(lastOf(value));
+  return Object.freeze(headers);
+}
+
+function lastOf(value: RawHeader): Buffer | string | undefined {
+  return Array.isArray(value) ? value.at(-1) : value;
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** Bytes that are no UTF-8 are given as `base64:…`. */
+function textOf(value: Buffer | string | undefined): string {
+  if (typeof value === 'string') return value;
+  if (value === undefined || value === null) return '';
+  try {
+    return utf8.decode(value);
+  } catch {
+    return `base64:${value.toString('base64')}`;
+  }
+}
+
+function sameHeaders(a: IHeaders, b: IHeaders): boolean {
+  const names = Object.keys(a);
+  if (names.length !== Object.keys(b).length) return false;
+  for (const name of names) {
+    const [one, other] = [a[name], b[name]];
+    if (one === other) continue;
+    if (!Buffer.isBuffer(one) || !Buffer.isBuffer(other) || !one.equals(other)) return false;
+  }
+  return true;
+}

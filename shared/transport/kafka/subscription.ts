@@ -1,0 +1,187 @@
+// Owns what the lanes of a process share: the group's membership, the byte budget, hints of what is settled, and watching over both.
+import type { EachBatchPayload } from 'kafkajs';
+import type { Delivery } from '../../command/entry.ts';
+import { partition as partitionAt, type Partition, type Position, type Uuid } from '../../command/identity.ts';
+import { asError, OnelaneError } from '../../process/errors.ts';
+import type { Observe } from '../../process/events.ts';
+import { Latest } from '../../process/latest.ts';
+import type { Clock, Random } from '../../process/time.ts';
+import { InboxBudget } from '../inbox.ts';
+import { LaneRoster, type Hold } from '../lane-roster.ts';
+import type { Lane, Subscription } from '../transport.ts';
+import type { KafkaClient } from './client.ts';
+import type { Bounds } from './cluster-view.ts';
+import { Group, type GroupListener } from './group.ts';
+import { KafkaLane } from './lane.ts';
+import type { LagWarnings } from './lag-warnings.ts';
+
+export interface KafkaSubscriptionGiven {
+  readonly topic: string;
+  readonly groupId: string;
+  readonly partitions: number;
+  readonly systemId: Uuid;
+  readonly sessionMs: number;
+  readonly inboxBytesMax: number;
+  readonly open: () => KafkaClient;
+  readonly explain: (thrown: unknown) => OnelaneError;
+  readonly bounds: () => Promise<readonly Bounds[]>;
+  readonly lag: LagWarnings;
+  readonly observe: Observe;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/** A lane whose holder does nothing with it for so long is given to others: heartbeats alone would hide it for ever. */
+export class LaneSilent extends OnelaneError {
+  readonly code = 'lane-silent' as const;
+}
+
+const SILENCE_MS_MAX = 60_000;
+const HINT_EVERY_MS = 1_000;
+const PARTITION_BYTES = { min: 64 * 1024, max: 1024 * 1024 };
+/** One fetch is kept in memory until the last of its entries is handed out. */
+const FETCH_BYTES_MAX = 8 * 1024 * 1024;
+
+export class KafkaSubscription implements Subscription, GroupListener {
+  readonly budget: InboxBudget;
+  readonly #given: KafkaSubscriptionGiven;
+  readonly #group: Group;
+  readonly #roster: LaneRoster;
+  readonly #assigned = new Latest<ReadonlySet<Partition>>(new Set());
+  readonly #lanes = new Map<Partition, KafkaLane>();
+  readonly #settled = new Map<Partition, bigint>();
+  readonly #closing = new AbortController();
+  #tending: Promise<void> | null = null;
+  #isAway = false;
+  #left: Promise<void> | null = null;
+
+  private constructor(given: KafkaSubscriptionGiven) {
+    this.#given = given;
+    this.budget = new InboxBudget({ bytesMax: given.inboxBytesMax, inboxesMax: given.partitions });
+    const share = given.inboxBytesMax / 2 / given.partitions;
+    const partitionBytes = Math.floor(Math.min(PARTITION_BYTES.max, Math.max(PARTITION_BYTES.min, share)));
+    this.#group = new Group({ ...given, fetch: { partitionBytes, bytes: FETCH_BYTES_MAX }, on: this });
+    this.#roster = new LaneRoster(
+      this.#assigned,
+      (hold) => this.#open(hold),
+      () => this.#group.isKnown(),
+    );
+  }
+
+  /** Rejects with a sentence when no broker can be reached. */
+  static async open(given: KafkaSubscriptionGiven): Promise<KafkaSubscription> {
+    const subscription = new KafkaSubscription(given);
+    await subscription.#group.start();
+    subscription.#tending = subscription.#tend();
+    return subscription;
+  }
+
+  /** After `stop` the group is left at once: whoever takes over waits at the claim for what is still being committed here. */
+  async *lanes(stop: AbortSignal): AsyncGenerator<Lane, void, undefined> {
+    const leave = () => void this.#leave();
+    if (stop.aborted) leave();
+    stop.addEventListener('abort', leave, { once: true });
+    try {
+      yield* this.#roster.lanes(stop);
+    } finally {
+      stop.removeEventListener('abort', leave);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#roster.stop();
+    this.#assigned.end();
+    this.#closing.abort();
+    await this.#leave();
+    await this.#tending;
+  }
+
+  held(): readonly Partition[] {
+    return [...this.#lanes.values()].filter((lane) => !lane.lost.aborted).map((lane) => lane.partition);
+  }
+
+  assigned(partitions: ReadonlySet<Partition>): void {
+    if (this.#isAway) this.#given.observe({ kind: 'connection-restored', what: 'consumer group' });
+    this.#isAway = false;
+    this.#assigned.set(partitions);
+    for (const [partition, lane] of this.#lanes) if (partitions.has(partition)) lane.assigned();
+  }
+
+  fetched(payload: EachBatchPayload): void {
+    const partition = partitionAt(payload.batch.partition);
+    const lane = this.#lanes.get(partition);
+    if (lane === undefined) this.#group.pause(partition);
+    else lane.fetched(payload);
+  }
+
+  skipped(partition: Partition, first: number, last: number): void {
+    this.#lanes.get(partition)?.skipped(first, last);
+  }
+
+  lost(cause: OnelaneError): void {
+    if (!this.#isAway) this.#given.observe({ kind: 'connection-lost', what: 'consumer group', cause });
+    this.#isAway = true;
+    for (const lane of this.#lanes.values()) lane.away(cause);
+  }
+
+  #open(hold: Hold): Lane {
+    const { systemId, clock, bounds, lag } = this.#given;
+    const { partition } = hold;
+    const lane = new KafkaLane(hold, {
+      group: this.#group,
+      budget: this.budget,
+      systemId,
+      clock,
+      bounds: async () => boundsOf(partition, await bounds()),
+      onSettled: (through: Position) => void this.#settled.set(partition, through + 1n),
+      onRead: (newest: Delivery) => lag.read(partition, newest.appendedAt),
+      onReleased: (released) => {
+        if (this.#lanes.get(partition) === released) this.#lanes.delete(partition);
+      },
+    });
+    this.#lanes.set(partition, lane);
+    return lane;
+  }
+
+  #leave(): Promise<void> {
+    return (this.#left ??= this.#hint().then(() => this.#group.close()));
+  }
+
+  /** Never rejects. */
+  async #tend(): Promise<void> {
+    const { clock } = this.#given;
+    while (!this.#closing.signal.aborted) {
+      await clock.sleep(HINT_EVERY_MS, this.#closing.signal);
+      await this.#hint();
+      this.#roster.wake();
+      const silent = [...this.#lanes.values()].find((lane) => !lane.lost.aborted && lane.silentMs() > SILENCE_MS_MAX);
+      if (silent !== undefined) this.#giveUp(silent);
+    }
+  }
+
+  #giveUp(lane: KafkaLane): void {
+    this.#group.rest(
+      new LaneSilent(
+        `partition ${lane.partition} has made no progress for ${SILENCE_MS_MAX / 1_000} s: it is given to other consumers, and asked for again`,
+      ),
+    );
+    this.#assigned.set(new Set());
+  }
+
+  /** What was settled since the last time. Never rejects: a hint that got lost is followed by the next. */
+  async #hint(): Promise<void> {
+    if (this.#settled.size === 0) return;
+    const offsets = new Map(this.#settled);
+    this.#settled.clear();
+    try {
+      await this.#group.commit(offsets);
+    } catch (thrown) {
+      const [first] = offsets.keys();
+      this.#given.observe({ kind: 'settle-failed', partition: first ?? 0, cause: asError(thrown) });
+    }
+  }
+}
+
+function boundsOf(partition: Partition, all: readonly Bounds[]): Bounds {
+  return all[partition] ?? { first: 0, end: 0 };
+}
