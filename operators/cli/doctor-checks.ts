@@ -5,6 +5,7 @@ import { migrations } from '../../shared/postgres/migrations/index.ts';
 import { quoted, schemaName } from '../../shared/postgres/schema-name.ts';
 import type { System } from '../../shared/postgres/system.ts';
 import { openSystem } from '../../shared/postgres/system.ts';
+import type { Observe } from '../../shared/process/events.ts';
 import { systemClock } from '../../shared/process/time.ts';
 import type { Transport } from '../../shared/transport/transport.ts';
 import { tableMismatches } from '../wiring/check-tables.ts';
@@ -14,7 +15,7 @@ import { loadConfig, type LoadedConfig } from '../wiring/load-config.ts';
 import { refuseInsecure } from '../wiring/producer.ts';
 import { readSystemStatus } from '../wiring/readings.ts';
 import { runningOrNamed } from '../wiring/server-url.ts';
-import { fail, ok, warn, type Check, type Verdict } from './findings.ts';
+import { fail, ok, warn, type Check, type Ground, type Verdict } from './findings.ts';
 
 export interface Found {
   readonly config: LoadedConfig;
@@ -92,23 +93,7 @@ export const CHECKS: readonly Check<Found>[] = [
   },
   { name: 'config SQL', needs: ['config', 'schema'], run: ({ found }) => configSql(found) },
   { name: 'tables', needs: ['config', 'schema'], run: ({ found }) => tables(found) },
-  {
-    name: 'log',
-    needs: ['system', 'database'],
-    run: async (ground) => {
-      const { system, database } = ground.found;
-      if (database === undefined || system === undefined) return fail('no system', null);
-      const transport = transportOf(system, database, { ...ground.given, clock: systemClock });
-      ground.closing.push(() => transport.close());
-      const ends = await transport.ends();
-      ground.found = { ...ground.found, transport };
-      if (ends.length === system.partitions) return ok(`${ends.length} partitions can be read`);
-      return fail(
-        `it has ${ends.length} partitions, the system has ${system.partitions}`,
-        'name the channel of this system',
-      );
-    },
-  },
+  { name: 'log', needs: ['system', 'database'], run: (ground) => log(ground) },
   { name: 'lanes', needs: ['database', 'transport'], run: ({ found }) => lanes(found) },
 ];
 
@@ -176,6 +161,31 @@ async function tables({ config, schema }: Partial<Found>): Promise<Verdict> {
   return wrong.length === 0
     ? ok(`${[...config.types.values()].map(({ rows }) => rows.table).join(', ')} as mapped`)
     : fail(wrong.map((each) => `${each.message} [${each.code}]`).join('; '), null);
+}
+
+async function log(ground: Ground<Found>): Promise<Verdict> {
+  const { system, database } = ground.found;
+  if (database === undefined || system === undefined) return fail('no system', null);
+  const warnings: string[] = [];
+  const observe: Observe = (event) => {
+    if (event.kind === 'log-warned') warnings.push(event.detail);
+    else ground.given.observe(event);
+  };
+  const transport = transportOf(system, database, { ...ground.given, observe, clock: systemClock });
+  ground.closing.push(() => transport.close());
+  const ends = await transport.ends();
+  ground.found = { ...ground.found, transport };
+  if (ends.length !== system.partitions) {
+    return fail(
+      `it has ${ends.length} partitions, the system has ${system.partitions}`,
+      'name the channel of this system',
+    );
+  }
+  // It is there, so nothing is made: it is only checked.
+  await transport.provision(system.partitions);
+  return warnings.length === 0
+    ? ok(`${ends.length} partitions can be read`)
+    : warn(warnings.join('; '), 'nothing is lost yet: change it before an outage does');
 }
 
 async function lanes({ database, transport }: Partial<Found>): Promise<Verdict> {

@@ -3,13 +3,14 @@ import type { CommandSpec } from './command.ts';
 import { CHECKS } from './doctor-checks.ts';
 import { fail, runChecks, type Finding } from './findings.ts';
 import type { Output } from './output.ts';
+import { OF_KAFKA } from './serve.ts';
 
 const MARKS: Readonly<Record<Finding['verdict'], string>> = { ok: 'ok  ', warn: 'warn', fail: 'FAIL', skip: '-   ' };
 
 export const doctor: CommandSpec = {
   name: 'doctor',
   summary: 'Check settings, config, database, tables, log and lanes, and say what to do',
-  settings: ['transport', 'channel', 'partitions', 'migrate', 'httpHost', 'insecure'],
+  settings: ['transport', 'channel', 'partitions', 'migrate', 'httpHost', 'insecure', ...OF_KAFKA],
   examples: ['onelane doctor', 'onelane doctor --json'],
   async run(given) {
     const findings = await runChecks(CHECKS, given, (finding) => {

@@ -7,6 +7,14 @@ import { runSystem, type RunningSystem, type RunWanted } from '../wiring/run-sys
 import { EXIT, type CommandEnd, type CommandGiven } from './command.ts';
 import { listenToSignals } from './stop-signals.ts';
 
+/** What leads to the brokers; secrets are no flags. */
+export const OF_KAFKA: readonly SettingName[] = [
+  'kafkaBrokers',
+  'kafkaReplication',
+  'kafkaSsl',
+  'kafkaSaslMechanism',
+  'kafkaSaslUsername',
+];
 /** What every serving command takes; `PARTS` say what each part adds. */
 export const SERVING: readonly SettingName[] = [
   'transport',
@@ -17,6 +25,7 @@ export const SERVING: readonly SettingName[] = [
   'logRetention',
   'inbox',
   'drain',
+  ...OF_KAFKA,
 ];
 export const OF_API: readonly SettingName[] = ['httpHost', 'httpPort', 'insecure', 'inFlight', 'body', 'wait'];
 export const OF_CONSUMER: readonly SettingName[] = ['healthPort', 'batchSize', 'batchLinger', 'lease', 'decideLimit'];

@@ -6,13 +6,14 @@ import { readSystemStatus, type PartitionReading, type SystemReading } from '../
 import { runningOrNamed } from '../wiring/server-url.ts';
 import type { CommandSpec } from './command.ts';
 import { table } from './output.ts';
+import { OF_KAFKA } from './serve.ts';
 
 const CLOSE_MS = 1_000;
 
 export const status: CommandSpec = {
   name: 'status',
   summary: 'Show partitions, their holders and their lag, consumers, and what is set aside',
-  settings: [],
+  settings: OF_KAFKA,
   examples: ['onelane status', 'onelane status --json | jq .setAside'],
   async run({ settings, output, observe }) {
     const { url } = await runningOrNamed(settings);

@@ -11,6 +11,7 @@ import { openExistingSystem, type ExistingSystem } from '../wiring/existing-syst
 import { loadConfig, type LoadedConfig } from '../wiring/load-config.ts';
 import { runningOrNamed } from '../wiring/server-url.ts';
 import type { CommandGiven, CommandSpec } from './command.ts';
+import { OF_KAFKA } from './serve.ts';
 import { submitLines, type LineReport, type Tally } from './submit-lines.ts';
 
 export class FileUnreadable extends OnelaneError {
@@ -27,7 +28,7 @@ export const submit: CommandSpec = {
     about: 'newline-delimited JSON: {"type","subject","data"} or CloudEvents; - reads standard input',
   },
   options: [{ flag: '--wait', about: 'wait for every outcome; end with 1 unless all were applied' }],
-  settings: ['inFlight'],
+  settings: ['inFlight', ...OF_KAFKA],
   examples: [
     'onelane submit commands.ndjson',
     'onelane submit commands.ndjson --wait --json',

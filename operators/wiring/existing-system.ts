@@ -8,6 +8,7 @@ import { inTime } from '../../shared/process/time.ts';
 import { openTransport } from '../../shared/transport/catalogue.ts';
 import type { Transport } from '../../shared/transport/transport.ts';
 import type { Foundation, FoundationGiven } from './foundation.ts';
+import { kafkaOf } from './kafka-settings.ts';
 
 export class SystemMissing extends OnelaneError {
   readonly code = 'system-missing' as const;
@@ -54,9 +55,13 @@ export function transportOf(
   return openTransport(system.transport, {
     database,
     systemId: system.id,
+    channel: system.channel,
     logRetentionMs: settings.logRetention,
     inboxBytesMax: settings.inbox,
+    leaseMs: settings.lease,
+    kafka: kafkaOf(settings),
     observe,
     clock,
+    random: Math.random,
   });
 }

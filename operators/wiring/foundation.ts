@@ -10,7 +10,9 @@ import type { Transport } from '../../shared/transport/transport.ts';
 import { checkTables } from './check-tables.ts';
 import { applyConfigSql } from './config-sql.ts';
 import { transportOf } from './existing-system.ts';
+import type { KafkaSettings } from './kafka-settings.ts';
 import type { LoadedConfig } from './load-config.ts';
+import { provisioned } from './provisioned.ts';
 
 export interface Foundation {
   readonly database: Database;
@@ -21,10 +23,8 @@ export interface Foundation {
   close(deadlineMs: number): Promise<void>;
 }
 
-export type FoundationSettings = Pick<
-  Settings,
-  'schema' | 'migrate' | 'partitions' | 'transport' | 'channel' | 'logRetention' | 'inbox'
->;
+export type FoundationSettings = KafkaSettings &
+  Pick<Settings, 'schema' | 'migrate' | 'partitions' | 'transport' | 'channel' | 'logRetention' | 'inbox' | 'lease'>;
 
 export interface FoundationGiven {
   readonly url: string;
@@ -64,6 +64,5 @@ async function build(database: Database, given: FoundationGiven): Promise<Pick<F
   await applyConfigSql(database, config.sql, settings.migrate);
   await checkTables(database, config.types);
   const transport = transportOf(system, database, given);
-  await transport.provision(system.partitions);
-  return { system, transport };
+  return { system, transport: await provisioned(transport, system.partitions, observe) };
 }

@@ -24,6 +24,7 @@ const LEVELS: Partial<Record<OnelaneEvent['kind'], Level>> = {
   'connection-lost': 'warn',
   'publish-failed': 'warn',
   'request-failed': 'warn',
+  'log-warned': 'warn',
   'lane-halted': 'error',
   'housekeeping-failed': 'error',
 };

@@ -37,6 +37,15 @@ export function text(pattern: RegExp, takes: string, fallback: string): Reading<
   return { schema: read((given) => (pattern.test(given) ? given : null), fallback), takes, fallback };
 }
 
+/** Items between commas, each of the same form. */
+export function list(pattern: RegExp, takes: string, fallback: string): Reading<readonly string[]> {
+  const parse = (given: string): readonly string[] | null => {
+    const items = given.split(',').map((item) => item.trim());
+    return items.every((item) => pattern.test(item)) ? items : null;
+  };
+  return { schema: read(parse, fallback.split(',')), takes, fallback };
+}
+
 export function wholeNumber(min: number, max: number, fallback: number): Reading<number> {
   const reading = optionalWholeNumber(min, max, String(fallback));
   return { ...reading, schema: reading.schema.transform((count) => count ?? fallback) };

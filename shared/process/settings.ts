@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { z } from 'zod';
 import { asError, OnelaneError } from './errors.ts';
+import { KAFKA_SETTINGS } from './kafka-settings.ts';
 import { nearest } from './nearest.ts';
 import {
   choice,
@@ -39,7 +40,7 @@ export const SETTINGS = {
   ),
   transport: setting(
     { variable: 'ONELANE_TRANSPORT', about: 'what carries the commands' },
-    choice(['postgres'], 'postgres'),
+    choice(['postgres', 'kafka'], 'postgres'),
   ),
   channel: setting(
     { variable: 'ONELANE_CHANNEL', about: "the log's name at the transport" },
@@ -144,6 +145,7 @@ export const SETTINGS = {
     { variable: 'LOG_LEVEL', about: 'the least level that is logged, to standard error' },
     choice(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], 'info'),
   ),
+  ...KAFKA_SETTINGS,
   nodeEnv: setting(
     { variable: 'NODE_ENV', about: '`production` forbids the embedded server' },
     optionalText(/\S/, 'a word such as production'),

@@ -1,11 +1,7 @@
 // Owns what can be wrong with brokers, as sentences: the one place that knows the names, types and codes of kafkajs' errors.
 import { asError, OnelaneError } from '../../process/errors.ts';
+import { BrokerAway } from '../broker-away.ts';
 import type { KafkaConnection } from './client.ts';
-
-/** No broker answers. It is waited for: nothing else is wrong. */
-export class BrokerAway extends OnelaneError {
-  readonly code = 'broker-away' as const;
-}
 
 /** The brokers do not take the user, its password, or the mechanism. */
 export class BrokerLoginRefused extends OnelaneError {

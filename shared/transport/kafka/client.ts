@@ -2,7 +2,7 @@
 import { isIP, connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 import kafkajs, { type Kafka, type KafkaConfig } from 'kafkajs';
-import { BrokerAway } from './broker-errors.ts';
+import { BrokerAway } from '../broker-away.ts';
 
 export interface KafkaConnection {
   /** `host:port`, any of them is enough to find the others. */

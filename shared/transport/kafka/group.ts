@@ -3,8 +3,8 @@ import type { Cluster, Consumer, EachBatchPayload, PartitionAssigner } from 'kaf
 import { partition as partitionAt, type Partition } from '../../command/identity.ts';
 import { asError, type OnelaneError } from '../../process/errors.ts';
 import { backoffMs, inTime, type Clock, type Random } from '../../process/time.ts';
+import { BrokerAway } from '../broker-away.ts';
 import { stickyAssigner } from './assignment.ts';
-import { BrokerAway } from './broker-errors.ts';
 import type { KafkaClient } from './client.ts';
 
 export interface GroupGiven {

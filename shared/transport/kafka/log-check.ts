@@ -3,9 +3,9 @@ import type { EachBatchPayload } from 'kafkajs';
 import type { Delivery } from '../../command/entry.ts';
 import { position, type Partition, type Position } from '../../command/identity.ts';
 import type { Clock } from '../../process/time.ts';
+import { BrokerAway } from '../broker-away.ts';
 import { diverged, startingPosition } from '../resume-check.ts';
 import type { Resume } from '../transport.ts';
-import { BrokerAway } from './broker-errors.ts';
 import type { Bounds } from './cluster-view.ts';
 import type { RecordReader } from './records.ts';
 

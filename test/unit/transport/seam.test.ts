@@ -119,12 +119,17 @@ test('a transport that is not in this build is refused with a sentence', async (
   const { database, close } = await freshSchemas();
   const rest = {
     systemId: newUuid(),
+    channel: 'any',
     logRetentionMs: 1,
     inboxBytesMax: 1,
+    leaseMs: 4_000,
+    kafka: { connection: { brokers: ['127.0.0.1:1'], tls: null, sasl: null }, replication: null },
     observe: () => undefined,
     clock: systemClock,
+    random: Math.random,
   };
-  expect(() => openTransport('kafka', { database, ...rest })).toThrow(TransportUnknown);
+  expect(() => openTransport('rabbitmq', { database, ...rest })).toThrow(TransportUnknown);
+  expect(openTransport('kafka', { database, ...rest }).traits.assigns).toBe('itself');
   expect(openTransport('memory', { database, ...rest }).traits.positions).toBe('stored');
   expect(openTransport('postgres', { database, ...rest }).traits.assigns).toBe('by-lease');
   await close();
