@@ -109,7 +109,7 @@ await describeWithCluster('one node', { nodes: 1, listeners: 'plain-and-secure' 
   });
 
   test.each(['plain', 'scram-sha-256', 'scram-sha-512'] as const)(
-    'let the owner do everything by %s',
+    'lets its owner do everything by %s',
     async (mechanism) => {
       const kafka = signedIn({ mechanism, ...secure().owner });
       await makeTopic(kafka, mechanism, 1);
