@@ -155,8 +155,7 @@ function nodeWanted(plan: Plan, id: number): NodeWanted {
   return {
     id,
     folder: folderOf(plan, id),
-    classPath: plan.distribution.classPath,
-    jvm: plan.options.tuned === 'to-run' ? [] : QUICK_START,
+    java: [...(plan.options.tuned === 'to-run' ? [] : QUICK_START), ...plan.distribution.java],
     address: addresses(plan, 'internal')[id - 1] ?? '',
   };
 }

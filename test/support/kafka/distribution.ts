@@ -1,16 +1,19 @@
 // Owns the Kafka that tests run: its jars, fetched through Maven once, and what the tool of its own makes of an empty folder.
 import { execFile, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
-import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { dataDirectory } from '../../../shared/postgres/embedded/data-directory.ts';
 import { underStartLock } from '../../../shared/postgres/embedded/start-lock.ts';
+import { makeArchive } from './archive.ts';
+import { reservePorts } from './ports.ts';
 
 export interface Distribution {
-  readonly classPath: string;
+  /** What `java` is told to find a broker's classes, and to find them fast. */
+  readonly java: readonly string[];
   /** What a node's empty metadata log begins with: the features, and the users that may sign in by SCRAM. */
   checkpoint(users: readonly ScramUser[]): Promise<string>;
 }
@@ -25,11 +28,15 @@ const run = promisify(execFile);
 const HERE = fileURLToPath(new URL('.', import.meta.url.replace('/dist/test/', '/test/')));
 const POM = join(HERE, 'pom.xml');
 const CACHE = join(HERE, '..', '..', '..', 'node_modules', '.cache', 'onelane');
+const UNFINISHED = 'making-';
 const FETCH_MS = 300_000;
 const TOOL_MS = 60_000;
 const JAVA_MIN = 17;
 
-export const LOGGING = join(HERE, 'log4j2.properties');
+const LOGGING = `-Dlog4j2.configurationFile=${join(HERE, 'log4j2.properties')}`;
+/** Of folders that are formatted for what is in them; each cluster of a test has a name of its own. */
+const CLUSTER_ID = 'AAAAAAAAAAAAAAAAAAAAAQ';
+
 /** Compiles little, collects simply: a process that lives for seconds is ready in two thirds of the time. */
 export const QUICK_START = ['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC'];
 export const MECHANISMS = ['SCRAM-SHA-256', 'SCRAM-SHA-512'] as const;
@@ -48,8 +55,9 @@ export function whyNoDistribution(): string | null {
 export async function kafkaDistribution(): Promise<Distribution> {
   const folder = folderOf(readFileSync(POM, 'utf8'));
   if (!existsSync(folder)) await once(folder, fetchJars);
-  const classPath = join(folder, '*');
-  return { classPath, checkpoint: (users) => checkpoint(folder, users) };
+  const classes = await archive(folder);
+  const fast = statSync(classes).size > 0 ? [`-XX:SharedArchiveFile=${classes}`] : [];
+  return { java: [...fast, LOGGING, '-cp', join(folder, '*')], checkpoint: (users) => checkpoint(folder, users) };
 }
 
 /** Another version, or another set of jars, is another folder. */
@@ -62,7 +70,8 @@ async function once(path: string, make: (path: string) => Promise<void>): Promis
   await mkdir(CACHE, { recursive: true });
   await underStartLock(dataDirectory(CACHE), async () => {
     if (existsSync(path)) return;
-    const scratch = await mkdtemp(join(CACHE, 'making-'));
+    await removeUnfinished();
+    const scratch = await mkdtemp(join(CACHE, UNFINISHED));
     try {
       const made = join(scratch, 'made');
       await make(made);
@@ -71,6 +80,12 @@ async function once(path: string, make: (path: string) => Promise<void>): Promis
       await rm(scratch, { recursive: true, force: true });
     }
   });
+}
+
+/** What makers left that died. */
+async function removeUnfinished(): Promise<void> {
+  const left = (await readdir(CACHE)).filter((name) => name.startsWith(UNFINISHED));
+  for (const name of left) await rm(join(CACHE, name), { recursive: true, force: true });
 }
 
 async function fetchJars(folder: string): Promise<void> {
@@ -86,33 +101,53 @@ async function fetchJars(folder: string): Promise<void> {
 async function checkpoint(folder: string, users: readonly ScramUser[]): Promise<string> {
   const digest = createHash('sha256').update(JSON.stringify(users)).digest('hex').slice(0, 12);
   const path = join(folder, `${digest}.checkpoint`);
-  if (!existsSync(path)) await once(path, (made) => format({ folder, users, made }));
+  if (existsSync(path)) return path;
+  await once(path, async (made) => {
+    const logs = await format({ folder, users, scratch: dirname(made) });
+    await rename(join(logs, 'bootstrap.checkpoint'), made);
+  });
   return path;
 }
 
-async function format(wanted: {
-  readonly folder: string;
-  readonly users: readonly ScramUser[];
-  readonly made: string;
-}): Promise<void> {
-  const scratch = `${wanted.made}.format`;
-  await mkdir(scratch);
-  const properties = join(scratch, 'server.properties');
-  await writeFile(properties, FORMAT_ONLY.replace('{logs}', scratch));
-  const scram = wanted.users.flatMap(({ username, password }) =>
-    MECHANISMS.flatMap((mechanism) => ['--add-scram', `${mechanism}=[name=${username},password=${password}]`]),
-  );
-  const tool = ['-cp', join(wanted.folder, '*'), 'kafka.tools.StorageTool', 'format'];
-  const clusterId = 'AAAAAAAAAAAAAAAAAAAAAQ'; // not in the checkpoint: each node's own file names its cluster
-  await run('java', [...QUICK_START, ...tool, '-t', clusterId, '-c', properties, ...scram], { timeout: TOOL_MS });
-  await rename(join(scratch, 'bootstrap.checkpoint'), wanted.made);
+async function archive(folder: string): Promise<string> {
+  const path = join(folder, 'classes.jsa');
+  if (existsSync(path)) return path;
+  await once(path, async (made) => {
+    const scratch = dirname(made);
+    await format({ folder, users: [], scratch });
+    const program = ['-cp', join(folder, '*'), 'kafka.Kafka', join(scratch, 'server.properties')];
+    await makeArchive(made, [...QUICK_START, LOGGING, ...program]);
+  });
+  return path;
 }
 
-/** The tool reads the addresses and leaves them out of what it writes. */
-const FORMAT_ONLY = `process.roles=broker,controller
+interface Format {
+  readonly folder: string;
+  readonly users: readonly ScramUser[];
+  readonly scratch: string;
+}
+
+/** Makes a node's folder of an empty one, with its settings beside it. */
+async function format({ folder, users, scratch }: Format): Promise<string> {
+  const logs = join(scratch, 'logs');
+  const properties = join(scratch, 'server.properties');
+  const [client = 0, controller = 0] = await reservePorts(2);
+  await writeFile(properties, lone({ client, controller, logs }));
+  const scram = users.flatMap(({ username, password }) =>
+    MECHANISMS.flatMap((mechanism) => ['--add-scram', `${mechanism}=[name=${username},password=${password}]`]),
+  );
+  const tool = ['-cp', join(folder, '*'), 'kafka.tools.StorageTool', 'format', '-t', CLUSTER_ID, '-c', properties];
+  await run('java', [...QUICK_START, ...tool, ...scram], { timeout: TOOL_MS });
+  return logs;
+}
+
+/** Of a node that serves nobody. */
+function lone(at: { readonly client: number; readonly controller: number; readonly logs: string }): string {
+  return `process.roles=broker,controller
 node.id=1
-controller.quorum.voters=1@127.0.0.1:9093
-listeners=PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9093
+controller.quorum.voters=1@127.0.0.1:${at.controller}
+listeners=PLAINTEXT://127.0.0.1:${at.client},CONTROLLER://127.0.0.1:${at.controller}
 controller.listener.names=CONTROLLER
-log.dirs={logs}
+log.dirs=${at.logs}
 `;
+}

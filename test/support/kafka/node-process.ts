@@ -6,14 +6,13 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import kafkajs from 'kafkajs';
 import { guardAgainstOrphan, type OrphanGuard } from '../../../shared/postgres/embedded/orphan-guard.ts';
-import { LOGGING } from './distribution.ts';
 
 export interface NodeWanted {
   readonly id: number;
   /** Has `server.properties`; the log is written there. */
   readonly folder: string;
-  readonly classPath: string;
-  readonly jvm: readonly string[];
+  /** What `java` is told before the program's name. */
+  readonly java: readonly string[];
   /** Plain text, and to the node itself: it is asked there whether it serves. */
   readonly address: string;
 }
@@ -51,8 +50,8 @@ export function startNode(wanted: NodeWanted): NodeProcess {
 }
 
 function spawnBroker(wanted: NodeWanted, guard: readonly string[]): ChildProcess {
-  const java = ['java', HEAP, ...wanted.jvm, `-Dlog4j2.configurationFile=${LOGGING}`, '-cp', wanted.classPath];
-  const command = [...guard, ...java, 'kafka.Kafka', join(wanted.folder, 'server.properties')];
+  const broker = ['kafka.Kafka', join(wanted.folder, 'server.properties')];
+  const command = [...guard, 'java', HEAP, ...wanted.java, ...broker];
   const [program = '', ...rest] = command;
   const log = openSync(logOf(wanted), 'a', 0o600);
   try {
