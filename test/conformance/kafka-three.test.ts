@@ -1,17 +1,8 @@
-// Owns the proof that the kafka transport keeps every promise of the seam, on three nodes that replicate.
-import { afterAll, beforeAll } from 'vitest';
-import { startKafka, type KafkaCluster } from '../support/kafka/cluster.ts';
+// Owns the proof that the kafka transport keeps every promise of the seam on three nodes that replicate.
+import { describeWithCluster } from '../support/kafka/describe.ts';
 import { kafkaFixture } from './kafka-fixture.ts';
 import { conformance } from './suite/conformance.ts';
 
-let kafka: KafkaCluster | undefined;
-
-beforeAll(async () => {
-  kafka = await startKafka({ nodes: 3 });
+await describeWithCluster('on three nodes', { nodes: 3 }, (cluster) => {
+  conformance(kafkaFixture('kafka', () => cluster().brokers));
 });
-
-afterAll(async () => {
-  await kafka?.close();
-});
-
-conformance(kafkaFixture('kafka, three nodes', () => kafka?.brokers ?? []));

@@ -1,17 +1,8 @@
-// Owns the proof that the kafka transport keeps every promise of the seam, on one node.
-import { afterAll, beforeAll } from 'vitest';
-import { startKafka, type KafkaCluster } from '../support/kafka/cluster.ts';
+// Owns the proof that the kafka transport keeps every promise of the seam, on any broker.
+import { describeWithKafka } from '../support/kafka/describe.ts';
 import { kafkaFixture } from './kafka-fixture.ts';
 import { conformance } from './suite/conformance.ts';
 
-let kafka: KafkaCluster | undefined;
-
-beforeAll(async () => {
-  kafka = await startKafka({ nodes: 1 });
+await describeWithKafka('on one broker', (kafka) => {
+  conformance(kafkaFixture('kafka', () => kafka().brokers));
 });
-
-afterAll(async () => {
-  await kafka?.close();
-});
-
-conformance(kafkaFixture('kafka', () => kafka?.brokers ?? []));
