@@ -63,12 +63,13 @@ function printable(value: unknown): unknown {
   return value;
 }
 
-/** An error's own words and those of what caused it, in one line; the code first where there is one. */
+/** An error's own words and those of what caused it, each once, in one line; the code first where there is one. */
 export function describeError(error: Error): string {
   const said = error.message || wordsOfMany(error);
   const own =
     'code' in error && typeof error.code === 'string' && !said.includes(error.code) ? `${error.code}: ${said}` : said;
-  return error.cause instanceof Error ? `${own} (${describeError(error.cause)})` : own;
+  const cause = error.cause instanceof Error ? describeError(error.cause) : '';
+  return own.includes(cause) ? own : `${own} (${cause})`;
 }
 
 /** Node reports several refused addresses as one AggregateError without a message. */
