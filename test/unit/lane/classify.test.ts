@@ -74,8 +74,18 @@ describe('classify', () => {
 
   it.each(['23505', '23514'])('never blames a command for %s in a table of our own', (code) => {
     expect(kindOf(code, { schema: 'onelane', table: 'ledger' })).toBe('plan-again');
+    expect(kindOf(code, { schema: 'onelane', table: 'ledger_-1000_2000' })).toBe('plan-again');
     expect(kindOf(code, { schema: 'shop', table: 'ledger' })).toBe('refusal');
   });
+
+  it.each(['23505', '23514', '23503'])(
+    'takes %s for a refusal in a developer’s table that lies beside ours',
+    (code) => {
+      expect(kindOf(code, { schema: 'onelane', table: 'account' })).toBe('refusal');
+      // A domain's constraint: it has a schema, and no table.
+      expect(kindOf(code, { schema: 'onelane' })).toBe('refusal');
+    },
+  );
 
   it('takes the statement timeout for too much at once', () => {
     expect(kindOf('57014')).toBe('too-slow');
