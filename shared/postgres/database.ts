@@ -3,6 +3,7 @@ import pg from 'pg';
 import type { Observe } from '../process/events.ts';
 import { connectFailure, DatabasePooler, tooOld, whereOf } from './database-errors.ts';
 import type { SchemaName } from './schema-name.ts';
+import { ownSchemaLast } from './search-path.ts';
 
 export interface Database {
   readonly url: string;
@@ -51,7 +52,7 @@ export async function openDatabase(wanted: {
 }): Promise<Database> {
   const where = whereOf(wanted.url);
   const pool = openPool({
-    url: wanted.url,
+    db: wanted,
     max: Math.max(2, wanted.poolMax),
     name: 'onelane',
     timeouts: POOL_TIMEOUTS,
@@ -89,11 +90,11 @@ set jit = off;
 
 /** Clients that send without waiting for answers (`pipeline`), with sessions as lanes need them. The caller ends the pool. */
 export function openLanePool(db: Pick<Database, 'url' | 'schema'>, max = 8, timeouts = LANE_TIMEOUTS): pg.Pool {
-  return openPool({ url: db.url, max, name: LANE_SESSION_NAME, timeouts, pipeline: true, planning: LANE_PLANNING });
+  return openPool({ db, max, name: LANE_SESSION_NAME, timeouts, pipeline: true, planning: LANE_PLANNING });
 }
 
 interface PoolWanted {
-  readonly url: string;
+  readonly db: Pick<Database, 'url' | 'schema'>;
   readonly max: number;
   readonly name: string;
   readonly timeouts: SessionTimeouts;
@@ -102,9 +103,10 @@ interface PoolWanted {
 }
 
 function openPool(wanted: PoolWanted): pg.Pool {
-  const settings = sessionSettings(wanted.timeouts) + (wanted.planning ?? '');
+  const { db, timeouts, planning = '' } = wanted;
+  const settings = sessionSettings(timeouts) + planning + ownSchemaLast(db.schema);
   const pool = new pg.Pool({
-    ...connectionOptions(wanted.url, wanted.name),
+    ...connectionOptions(db.url, wanted.name),
     max: wanted.max,
     pipeline: wanted.pipeline ?? false,
     // A statement and not a start-up parameter: poolers in session mode refuse start-up parameters that they do not know.
