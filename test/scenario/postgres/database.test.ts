@@ -9,7 +9,7 @@ import {
 } from '../../../shared/postgres/database-errors.ts';
 import { freshSchemas, testServerUrl, type TestSchemas } from '../../support/database.ts';
 
-const NOT_NAMED = 'it is not named at all';
+const NOT_NAMED = 'it is not';
 const opened: TestSchemas[] = [];
 afterEach(async () => {
   await Promise.all(opened.splice(0).map((each) => each.close()));
@@ -68,27 +68,24 @@ describe('openDatabase', () => {
   it.each([
     ['it comes first', '{own},{tables}', '{tables}'],
     ['it comes quoted, between others', '{tables},"{own}",public', '{tables}'],
-    ['a user is called as it is', '"$user",{tables}', '{tables}'],
-    ['nothing else is named', '{own}', '{own}'],
+    ['a user of its name stands', '"$user",{tables}', '{tables}'],
+    ['it stands alone', '{own}', '{own}'],
     [NOT_NAMED, '{tables},public', '{tables}'],
-  ])(
-    'a path of schemas in which %s makes tables elsewhere, and finds those that lie in it',
-    async (which, path, home) => {
-      const { database, lanePool, schema, close } = await withPath(path);
-      try {
-        for (const pool of [database.pool, lanePool]) {
-          const { rows } = await pool.query(
-            `select current_schema() as home, to_regclass('legacy') is not null as finds`,
-          );
-          expect(rows).toEqual([
-            { home: home.replace('{own}', schema).replace('{tables}', `${schema}_rows`), finds: which !== NOT_NAMED },
-          ]);
-        }
-      } finally {
-        await close();
+  ])('names lead to Onelane’s schema last of all when %s in the path of schemas', async (which, path, home) => {
+    const { database, lanePool, schema, close } = await withPath(path);
+    try {
+      for (const pool of [database.pool, lanePool]) {
+        const { rows } = await pool.query(
+          `select current_schema() as home, to_regclass('legacy') is not null as finds`,
+        );
+        expect(rows).toEqual([
+          { home: home.replace('{own}', schema).replace('{tables}', `${schema}_rows`), finds: which !== NOT_NAMED },
+        ]);
       }
-    },
-  );
+    } finally {
+      await close();
+    }
+  });
 
   it.each(['pool', 'lanePool'] as const)(
     'a session of the %s that the server ends, borrowed or idle, ends no process',
