@@ -34,6 +34,8 @@ const POOL_TIMEOUTS: SessionTimeouts = {
   idleInTransactionMs: 30_000,
   tcpUserMs: 30_000,
 };
+/** For changes of tables: they may rewrite a large one, or wait for whoever uses it. */
+const PATIENT_TIMEOUTS: SessionTimeouts = { ...POOL_TIMEOUTS, statementMs: 600_000, lockMs: 600_000 };
 const CONNECT_MS = 10_000;
 /** When no answer comes at all (a frozen server, a dead network), the client gives the connection up. */
 const ANSWER_MS = 60_000;
@@ -93,6 +95,11 @@ export function openLanePool(db: Pick<Database, 'url' | 'schema'>, max = 8, time
   return openPool({ db, max, name: LANE_SESSION_NAME, timeouts, pipeline: true, planning: LANE_PLANNING });
 }
 
+/** One session whose client waits as long as the server lets each statement run. The caller ends the pool. */
+export function openPatientPool(db: Pick<Database, 'url' | 'schema'>): pg.Pool {
+  return openPool({ db, max: 1, name: 'onelane', timeouts: PATIENT_TIMEOUTS, answerMs: 0 });
+}
+
 interface PoolWanted {
   readonly db: Pick<Database, 'url' | 'schema'>;
   readonly max: number;
@@ -100,6 +107,8 @@ interface PoolWanted {
   readonly timeouts: SessionTimeouts;
   readonly pipeline?: boolean;
   readonly planning?: string;
+  /** 0: without end. */
+  readonly answerMs?: number;
 }
 
 function openPool(wanted: PoolWanted): pg.Pool {
@@ -107,6 +116,7 @@ function openPool(wanted: PoolWanted): pg.Pool {
   const settings = sessionSettings(timeouts) + planning + ownSchemaLast(db.schema);
   const pool = new pg.Pool({
     ...connectionOptions(db.url, wanted.name),
+    query_timeout: wanted.answerMs ?? ANSWER_MS,
     max: wanted.max,
     pipeline: wanted.pipeline ?? false,
     // A statement and not a start-up parameter: poolers in session mode refuse start-up parameters that they do not know.
