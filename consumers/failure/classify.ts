@@ -3,6 +3,7 @@ import type { CommandFailure } from '../../shared/command/failure.ts';
 import { storableText } from '../../shared/command/failure.ts';
 import { isOwnTable } from '../../shared/postgres/own-tables.ts';
 import { asError } from '../../shared/process/errors.ts';
+import { StatementTooLarge } from '../../shared/resources/array-text.ts';
 import { DatabaseWentBack, RowUnreadable, TenureLost } from '../lane/batch-store.ts';
 
 export type Verdict =
@@ -12,7 +13,7 @@ export type Verdict =
   | { readonly kind: 'outage'; readonly cause: Error }
   /** Read again and plan again; `connection`: on another connection. */
   | { readonly kind: 'plan-again'; readonly sqlstate: string; readonly fresh: 'rows' | 'connection' }
-  /** The statement timeout struck: try fewer at once. */
+  /** The statement timeout struck, or the statement would have been too large: try fewer at once. */
   | { readonly kind: 'too-slow'; readonly failure: CommandFailure }
   /** Neither the server nor the network spoke: our own code is at fault, and waiting would not mend it. */
   | { readonly kind: 'bug'; readonly cause: Error }
@@ -43,6 +44,9 @@ export function classify(error: unknown, about: { readonly schema: string }): Ve
   if (BUGS.some((bug) => cause instanceof bug)) return { kind: 'bug', cause };
   if (cause instanceof RowUnreadable) {
     return { kind: 'refusal', failure: { code: 'refused-by-database', detail: storableText(cause.message) } };
+  }
+  if (cause instanceof StatementTooLarge) {
+    return { kind: 'too-slow', failure: { code: 'refused-by-database', detail: storableText(cause.message) } };
   }
   const report = reportOf(cause);
   if (report === null) return { kind: 'outage', cause };

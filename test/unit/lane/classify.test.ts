@@ -2,6 +2,7 @@
 import pg from 'pg';
 import { describe, expect, it } from 'vitest';
 import { classify } from '../../../consumers/failure/classify.ts';
+import { StatementTooLarge } from '../../../shared/resources/array-text.ts';
 import { DatabaseWentBack, TenureLost } from '../../../consumers/lane/batch-store.ts';
 
 const OURS = { schema: 'onelane' };
@@ -89,6 +90,14 @@ describe('classify', () => {
 
   it('takes the statement timeout for too much at once', () => {
     expect(kindOf('57014')).toBe('too-slow');
+  });
+
+  it('takes a statement that would be too large for too much at once, and no other error of ranges', () => {
+    expect(classify(new StatementTooLarge('it is too large'), OURS)).toEqual({
+      kind: 'too-slow',
+      failure: { code: 'refused-by-database', detail: 'it is too large' },
+    });
+    expect(classify(new RangeError('Invalid time value'), OURS).kind).toBe('bug');
   });
 
   it('takes what the server did not say for an outage', () => {
