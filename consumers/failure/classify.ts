@@ -1,7 +1,9 @@
 // Owns the verdict on an error of the database: a refusal, an outage, plan again, too slow, or a tenure that is no longer ours.
 import type { CommandFailure } from '../../shared/command/failure.ts';
 import { storableText } from '../../shared/command/failure.ts';
+import { isOwnTable } from '../../shared/postgres/own-tables.ts';
 import { asError } from '../../shared/process/errors.ts';
+import { StatementTooLarge } from '../../shared/resources/array-text.ts';
 import { DatabaseWentBack, RowUnreadable, TenureLost } from '../lane/batch-store.ts';
 
 export type Verdict =
@@ -11,7 +13,7 @@ export type Verdict =
   | { readonly kind: 'outage'; readonly cause: Error }
   /** Read again and plan again; `connection`: on another connection. */
   | { readonly kind: 'plan-again'; readonly sqlstate: string; readonly fresh: 'rows' | 'connection' }
-  /** The statement timeout struck: try fewer at once. */
+  /** The statement timeout struck, or the statement would have been too large: try fewer at once. */
   | { readonly kind: 'too-slow'; readonly failure: CommandFailure }
   /** Neither the server nor the network spoke: our own code is at fault, and waiting would not mend it. */
   | { readonly kind: 'bug'; readonly cause: Error }
@@ -34,7 +36,7 @@ const KNOWN_CLASSES = new Set(
 const BUGS = [TypeError, RangeError, ReferenceError, SyntaxError];
 const SQLSTATE = /^[0-9A-Z]{5}$/;
 
-/** `schema`: the name of Onelane's own schema; an error of one of its tables is never a command's fault. */
+/** `schema`: the name of Onelane's own; an error of a table of Onelane's is never a command's fault, one of a developer's table beside them is. */
 export function classify(error: unknown, about: { readonly schema: string }): Verdict {
   const cause = asError(error);
   if (cause instanceof TenureLost) return { kind: 'lost', cause };
@@ -43,9 +45,12 @@ export function classify(error: unknown, about: { readonly schema: string }): Ve
   if (cause instanceof RowUnreadable) {
     return { kind: 'refusal', failure: { code: 'refused-by-database', detail: storableText(cause.message) } };
   }
+  if (cause instanceof StatementTooLarge) {
+    return { kind: 'too-slow', failure: { code: 'refused-by-database', detail: storableText(cause.message) } };
+  }
   const report = reportOf(cause);
   if (report === null) return { kind: 'outage', cause };
-  if (report.schema === about.schema && report.sqlstate.startsWith('23')) {
+  if (report.sqlstate.startsWith('23') && report.schema === about.schema && isOwnTable(report.table ?? '')) {
     // A missing ledger partition (23514) or two that insert the same of our rows (23505): the next attempt finds it mended.
     return { kind: 'plan-again', sqlstate: report.sqlstate, fresh: 'rows' };
   }

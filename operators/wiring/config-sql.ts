@@ -4,7 +4,7 @@ import type pg from 'pg';
 import type { Database } from '../../shared/postgres/database.ts';
 import { LOCK_CLASS, MigrationNeeded, type MigrateMode } from '../../shared/postgres/migrate.ts';
 import { quoted } from '../../shared/postgres/schema-name.ts';
-import { inTransaction } from '../../shared/postgres/transaction.ts';
+import { inLongTransaction } from '../../shared/postgres/transaction.ts';
 import { asError, OnelaneError } from '../../shared/process/errors.ts';
 import type { SqlFile } from './load-config.ts';
 
@@ -15,8 +15,6 @@ export class ConfigSqlChanged extends OnelaneError {
 export class ConfigSqlFailed extends OnelaneError {
   readonly code = 'config-sql-failed' as const;
 }
-
-const STATEMENT_MS = 600_000;
 
 /** Runs what has not run yet, in the order of the config; returns the names of what ran now. `never` only looks. */
 export async function applyConfigSql(
@@ -46,8 +44,7 @@ export async function pendingConfigSql(db: Database, files: readonly SqlFile[]):
 
 /** False when another process was faster. */
 function apply(db: Database, file: SqlFile): Promise<boolean> {
-  return inTransaction(db.pool, async (tx) => {
-    await tx.query(`set local statement_timeout = ${STATEMENT_MS}; set local lock_timeout = ${STATEMENT_MS}`);
+  return inLongTransaction(db, async (tx) => {
     await tx.query('select pg_advisory_xact_lock($1, hashtext($2))', [LOCK_CLASS, db.schema]);
     if (await isApplied(tx, db, file)) return false;
     try {

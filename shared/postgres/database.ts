@@ -3,6 +3,7 @@ import pg from 'pg';
 import type { Observe } from '../process/events.ts';
 import { connectFailure, DatabasePooler, tooOld, whereOf } from './database-errors.ts';
 import type { SchemaName } from './schema-name.ts';
+import { ownSchemaLast } from './search-path.ts';
 
 export interface Database {
   readonly url: string;
@@ -33,6 +34,8 @@ const POOL_TIMEOUTS: SessionTimeouts = {
   idleInTransactionMs: 30_000,
   tcpUserMs: 30_000,
 };
+/** For changes of tables: they may rewrite a large one, or wait for whoever uses it. */
+const PATIENT_TIMEOUTS: SessionTimeouts = { ...POOL_TIMEOUTS, statementMs: 600_000, lockMs: 600_000 };
 const CONNECT_MS = 10_000;
 /** When no answer comes at all (a frozen server, a dead network), the client gives the connection up. */
 const ANSWER_MS = 60_000;
@@ -51,7 +54,7 @@ export async function openDatabase(wanted: {
 }): Promise<Database> {
   const where = whereOf(wanted.url);
   const pool = openPool({
-    url: wanted.url,
+    db: wanted,
     max: Math.max(2, wanted.poolMax),
     name: 'onelane',
     timeouts: POOL_TIMEOUTS,
@@ -89,22 +92,31 @@ set jit = off;
 
 /** Clients that send without waiting for answers (`pipeline`), with sessions as lanes need them. The caller ends the pool. */
 export function openLanePool(db: Pick<Database, 'url' | 'schema'>, max = 8, timeouts = LANE_TIMEOUTS): pg.Pool {
-  return openPool({ url: db.url, max, name: LANE_SESSION_NAME, timeouts, pipeline: true, planning: LANE_PLANNING });
+  return openPool({ db, max, name: LANE_SESSION_NAME, timeouts, pipeline: true, planning: LANE_PLANNING });
+}
+
+/** One session whose client waits as long as the server lets each statement run. The caller ends the pool. */
+export function openPatientPool(db: Pick<Database, 'url' | 'schema'>): pg.Pool {
+  return openPool({ db, max: 1, name: 'onelane', timeouts: PATIENT_TIMEOUTS, answerMs: 0 });
 }
 
 interface PoolWanted {
-  readonly url: string;
+  readonly db: Pick<Database, 'url' | 'schema'>;
   readonly max: number;
   readonly name: string;
   readonly timeouts: SessionTimeouts;
   readonly pipeline?: boolean;
   readonly planning?: string;
+  /** 0: without end. */
+  readonly answerMs?: number;
 }
 
 function openPool(wanted: PoolWanted): pg.Pool {
-  const settings = sessionSettings(wanted.timeouts) + (wanted.planning ?? '');
+  const { db, timeouts, planning = '' } = wanted;
+  const settings = sessionSettings(timeouts) + planning + ownSchemaLast(db.schema);
   const pool = new pg.Pool({
-    ...connectionOptions(wanted.url, wanted.name),
+    ...connectionOptions(db.url, wanted.name),
+    query_timeout: wanted.answerMs ?? ANSWER_MS,
     max: wanted.max,
     pipeline: wanted.pipeline ?? false,
     // A statement and not a start-up parameter: poolers in session mode refuse start-up parameters that they do not know.

@@ -2,7 +2,7 @@
 import pg from 'pg';
 import { OnelaneError } from '../process/errors.ts';
 import type { Observe } from '../process/events.ts';
-import type { Database } from './database.ts';
+import { openPatientPool, type Database } from './database.ts';
 import { migrations as ours, type Migration } from './migrations/index.ts';
 import { quoted } from './schema-name.ts';
 import { inTransaction } from './transaction.ts';
@@ -22,7 +22,6 @@ export type MigrateMode = 'auto' | 'never';
 /** Names our advisory locks among those of the database's other users: "onel" in ASCII. */
 export const LOCK_CLASS = 0x6f6e656c;
 const LOCK_WAIT_MS = 30_000;
-const STATEMENT_MS = 600_000;
 
 export interface MigrateOptions {
   readonly known?: readonly Migration[];
@@ -54,10 +53,15 @@ export async function migrate(
       `schema "${db.schema}" is at migration ${from} and this version needs ${highest(known)}: run onelane migrate, or set ONELANE_MIGRATE=auto`,
     );
   }
-  for (;;) {
-    const applied = await applyNext(db, known, lockWaitMs);
-    if (applied === null) break;
-    observe({ kind: 'migrated', from: applied - 1, to: applied });
+  const patient = { ...db, pool: openPatientPool(db) };
+  try {
+    for (;;) {
+      const applied = await applyNext(patient, known, lockWaitMs);
+      if (applied === null) break;
+      observe({ kind: 'migrated', from: applied - 1, to: applied });
+    }
+  } finally {
+    await patient.pool.end();
   }
 }
 
@@ -97,7 +101,7 @@ const readApplied = (db: Database): string =>
 async function applyNext(db: Database, known: readonly Migration[], lockWaitMs: number): Promise<number | null> {
   try {
     return await inTransaction(db.pool, async (tx) => {
-      await tx.query(`set local lock_timeout = ${lockWaitMs}; set local statement_timeout = ${STATEMENT_MS}`);
+      await tx.query(`set local lock_timeout = ${lockWaitMs}`);
       await tx.query('select pg_advisory_xact_lock($1, hashtext($2))', [LOCK_CLASS, db.schema]);
       return applyUnderLock(tx, db, known);
     });

@@ -12,7 +12,7 @@ export class SchemaNameMalformed extends OnelaneError {
 /** PostgreSQL takes 63 bytes; channel names and test schemas add a suffix. */
 export const SCHEMA_NAME_LENGTH_MAX = 48;
 const SCHEMA_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
-/** Onelane's schema holds nothing but its own tables: what fails in it is never a command's fault. */
+/** Onelane's schema is meant to hold nothing but its own tables; a developer's in it are told from them by name (own-tables). */
 const FOREIGN = /^(pg_.*|public|information_schema)$/;
 
 export function schemaName(text: string): SchemaName {

@@ -5,6 +5,17 @@ export class ArrayTextMalformed extends OnelaneError {
   readonly code = 'array-text-malformed' as const;
 }
 
+/** What one statement would carry is more than it can: fewer at once may fit, and what does not fit alone never will. */
+export class StatementTooLarge extends OnelaneError {
+  readonly code = 'statement-too-large' as const;
+}
+
+/**
+ * In characters. Beyond 536 million V8 has no string; with three bytes each these stay below the gigabyte that PostgreSQL takes in one
+ * message; and an array that is this long may still double by its quotes.
+ */
+export const STATEMENT_LENGTH_MAX = 256_000_000;
+
 const SPECIAL = /["\\]/;
 const EVERY_SPECIAL = /["\\]/g;
 
@@ -13,6 +24,7 @@ export function quotedArray(elements: readonly (string | null)[]): string {
   let text = '{';
   for (let at = 0; at < elements.length; at++) {
     const element = elements[at];
+    refuseLonger(text.length + (element?.length ?? 0), STATEMENT_LENGTH_MAX);
     if (at > 0) text += ',';
     if (element === null || element === undefined) text += 'NULL';
     else if (SPECIAL.test(element)) text += `"${element.replace(EVERY_SPECIAL, '\\$&')}"`;
@@ -28,7 +40,18 @@ export function plainArray(elements: readonly (string | number | bigint)[]): str
 
 /** Bytes as hex, one bytea per element. */
 export function hexArray(elements: readonly string[]): string {
+  refuseLonger(
+    elements.reduce((sum, element) => sum + element.length, 0),
+    STATEMENT_LENGTH_MAX,
+  );
   return elements.length === 0 ? '{}' : `{"\\\\x${elements.join('","\\\\x')}"}`;
+}
+
+export function refuseLonger(length: number, max: number): void {
+  if (length <= max) return;
+  throw new StatementTooLarge(
+    `what would be written takes over ${max} characters in one statement: write less at once, and keep large content outside of rows`,
+  );
 }
 
 /** The inverse of quotedArray, for whatever PostgreSQL prints; other shapes (more dimensions, bounds that do not begin at 1) throw. */

@@ -13,8 +13,11 @@ export interface TableCheck {
   judge(found: readonly unknown[]): TableMismatch | null;
 }
 
+/** Whether the table of that schema and name is one of Onelane's own. */
+export type IsOwn = (schema: string, table: string) => boolean;
+
 /** One statement for whoever holds a connection; it needs no rights on the table itself. */
-export function tableCheck(rows: RowStore<unknown>): TableCheck {
+export function tableCheck(rows: RowStore<unknown>, isOwn: IsOwn): TableCheck {
   const [first = '', second] = rows.table.split('.');
   const mapped = [rows.key, { name: rows.revisionColumn, sqlType: 'bigint' }, ...rows.columns];
   return {
@@ -26,7 +29,8 @@ export function tableCheck(rows: RowStore<unknown>): TableCheck {
       mapped.map((column) => column.sqlType),
     ],
     judge: (found) => {
-      const fault = faultOf(rows, mapped, found.map(readRow));
+      const columns = found.map(readRow);
+      const fault = ownFault(columns, isOwn) ?? faultOf(rows, mapped, columns);
       return fault === null ? null : new TableMismatch(`table ${JSON.stringify(rows.table)}: ${fault}`);
     },
   };
@@ -35,11 +39,12 @@ export function tableCheck(rows: RowStore<unknown>): TableCheck {
 /** A row for each column of the table; of the table itself every row tells the same. Types of domains are those beneath them. */
 const CHECK = `
 with recursive relation as (
-  select c.oid, c.relkind, c.relhasrules,
+  select c.oid, c.relkind, c.relhasrules, n.nspname::text as schema, c.relname::text as table,
     has_table_privilege(c.oid, 'select') and has_table_privilege(c.oid, 'insert')
       and has_table_privilege(c.oid, 'update') and has_table_privilege(c.oid, 'delete') as is_ours,
     exists (select from pg_trigger t where t.tgrelid = c.oid and not t.tgisinternal and t.tgtype & 7 = 7) as fills_in
   from pg_class c
+  join pg_namespace n on n.oid = c.relnamespace
   where c.oid = to_regclass(case when $1::text is null then '' else quote_ident($1) || '.' end || quote_ident($2))
 ), base as (
   select a.attnum, a.atttypid as type, a.atttypmod as modifier
@@ -55,7 +60,7 @@ with recursive relation as (
   select * from unnest($3::text[], $4::text[]) as m (name, type)
 )
 select
-  r.relkind::text as kind, r.relhasrules as has_rules, r.is_ours, r.fills_in,
+  r.schema, r.table, r.relkind::text as kind, r.relhasrules as has_rules, r.is_ours, r.fills_in,
   a.attname::text as name,
   format_type(b.type, null) as type,
   b.modifier,
@@ -79,6 +84,8 @@ left join mapping m on m.name = a.attname
 order by a.attnum`;
 
 interface Found {
+  readonly schema: string;
+  readonly table: string;
   readonly kind: string;
   readonly has_rules: boolean;
   readonly is_ours: boolean;
@@ -97,6 +104,11 @@ interface Found {
 
 // The statement above names exactly these columns.
 const readRow = (row: unknown): Found => row as Found;
+
+function ownFault([table]: readonly Found[], isOwn: IsOwn): string | null {
+  if (table === undefined || !isOwn(table.schema, table.table)) return null;
+  return 'it is one of Onelane’s own; make a table of yours in another schema, and name it with that schema';
+}
 
 function faultOf(rows: RowStore<unknown>, mapped: readonly MappedColumn[], found: readonly Found[]): string | null {
   const [table] = found;

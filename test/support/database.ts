@@ -75,6 +75,13 @@ export async function freshSchemas(options: TestDatabaseOptions = {}): Promise<T
   return { url, database, schema, tables, lanePool, events, close };
 }
 
+/** A pool that gives up after 150 ms what takes longer, as a process's own does after a minute; the caller ends it. */
+export function impatientPool(of: Pick<TestSchemas, 'url'>): pg.Pool {
+  const pool = new pg.Pool({ connectionString: of.url, max: 1, query_timeout: 150 });
+  pool.on('error', () => undefined);
+  return pool;
+}
+
 async function dropSchemas(database: Database, lanePool: pg.Pool, tables: SchemaName): Promise<void> {
   if (!lanePool.ending) await lanePool.end();
   await closeDatabase(database);

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import type pg from 'pg';
 import { invariant, OnelaneError } from '../../../shared/process/errors.ts';
+import { refuseLonger, STATEMENT_LENGTH_MAX } from '../../../shared/resources/array-text.ts';
 
 /** A prepared statement; its name follows from its text, so that stores can share connections. */
 export interface Statement {
@@ -31,16 +32,20 @@ export function statement(text: string): Statement {
 /** One promise for all of it, made when somebody asks: a statement that fails unasked does not end the process. */
 export class Flush {
   readonly #client: pg.ClientBase;
+  readonly #lengthMax: number;
   readonly #answers: (Answer | Error | undefined)[] = [];
   #left = 0;
   #wake: (() => void) | null = null;
 
-  constructor(client: pg.ClientBase) {
+  /** `lengthMax`: of all values of one statement. */
+  constructor(client: pg.ClientBase, lengthMax = STATEMENT_LENGTH_MAX) {
     this.#client = client;
+    this.#lengthMax = lengthMax;
   }
 
-  /** Sends at once and waits for nothing. Returns the answer's place. */
+  /** Sends at once and waits for nothing. Returns the answer's place. Throws StatementTooLarge, and then it was not sent. */
   send(what: Statement, values: readonly Parameter[] = []): number {
+    refuseLonger(lengthOf(values), this.#lengthMax);
     const at = this.#answers.push(undefined) - 1;
     this.#left++;
     this.#client.query<(string | null)[]>(
@@ -63,6 +68,13 @@ export class Flush {
       return answer;
     });
   }
+}
+
+function lengthOf(values: readonly Parameter[]): number {
+  let length = 0;
+  for (const value of values)
+    length += typeof value === 'object' || typeof value === 'string' ? (value?.length ?? 0) : 0;
+  return length;
 }
 
 /** Inside this room only; whoever leaves it throws the cause. `at`: which statement, as `send` numbered it. */

@@ -2,6 +2,7 @@
 import pg from 'pg';
 import type { Database } from '../../../shared/postgres/database.ts';
 import { ensureLedgerPartitions } from '../../../shared/postgres/ledger-partitions.ts';
+import { isOwnTable } from '../../../shared/postgres/own-tables.ts';
 import type { LedgerRow } from '../batch-store.ts';
 
 export class LedgerCoverage {
@@ -28,10 +29,10 @@ export class LedgerCoverage {
     return this.#ensure(new Date(fromMs), new Date(toMs));
   }
 
-  /** After 23514 in our own schema: somebody dropped a partition that we thought was there. */
+  /** After 23514 in a table of our own: somebody dropped a partition that we thought was there. */
   noteFailure(cause: unknown): void {
-    if (!(cause instanceof pg.DatabaseError) || cause.code !== '23514' || cause.schema !== this.#database.schema)
-      return;
+    if (!(cause instanceof pg.DatabaseError) || cause.code !== '23514') return;
+    if (cause.schema !== this.#database.schema || !isOwnTable(cause.table ?? '')) return;
     this.#fromMs = Infinity;
     this.#toMs = -Infinity;
   }

@@ -1,5 +1,6 @@
 // Owns one batch's transaction: two flushes, found then written, with COMMIT in the second unless somebody wants to be told before.
 import type pg from 'pg';
+import { STATEMENT_LENGTH_MAX } from '../../../shared/resources/array-text.ts';
 import type { BatchStep, Committed, Plan, RowLocking, Tenure } from '../batch-store.ts';
 import { sendBooks } from './books.ts';
 import { advanced, answersBehindFence, judgeFence, sendAdvance, sendFence, unexplained } from './fence.ts';
@@ -11,6 +12,9 @@ import type { Work } from './unconfirmed.ts';
 
 /** Deferred constraints speak while the batch can still be told what they said. */
 export const CHECK_DEFERRED = statement('set constraints all immediate');
+
+/** In characters, of one statement for several entries: larger ones are so slow that the statement timeout would come first. */
+const SEVERAL_LENGTH_MAX = 64_000_000;
 
 export async function transact(
   parts: StoreParts,
@@ -42,7 +46,7 @@ async function inTransaction(
   if (fenced.ahead > 0n) return await recovered(parts, client, tenure, work);
   const plan = await step.plan(readRecall(answers, sent), null);
   await parts.coverage.cover(plan.ledger);
-  const second = new Flush(client);
+  const second = new Flush(client, plan.tally.entries > 1 ? SEVERAL_LENGTH_MAX : STATEMENT_LENGTH_MAX);
   sendPlan(second, parts, plan, { tenure, strays: fenced.strays, locking });
   return await commit(parts, client, second, { tenure, work, plans: [plan] });
 }

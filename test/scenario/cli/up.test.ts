@@ -18,8 +18,12 @@ async function bundle() {
 }
 
 async function post(url: string, draft: object): Promise<number> {
+  return (await send(url, draft)).status;
+}
+
+async function send(url: string, draft: object): Promise<Response> {
   const headers = { 'content-type': 'application/json', prefer: 'wait=20' };
-  return (await fetch(`${url}/v1/commands`, { method: 'POST', headers, body: JSON.stringify(draft) })).status;
+  return await fetch(`${url}/v1/commands`, { method: 'POST', headers, body: JSON.stringify(draft) });
 }
 
 afterEach(async () => {
@@ -75,6 +79,22 @@ describe('onelane up', () => {
     const second = await place.serve(['up']);
     expect(await balance(second.url)).toEqual({ balance: '7' });
     expect(await deposit(second.url, 1)).toBe(200);
+  });
+
+  test('parks the one command that the database refuses, and serves the others', async () => {
+    const { place, open, deposit, balance } = await bundle();
+    await place.put(
+      'bank.sql',
+      'create table account (id text primary key, revision bigint not null, balance bigint not null check (balance <= 100));',
+    );
+    const { url } = await place.serve(['up']);
+    expect(await open(url)).toBe(200);
+    expect(await deposit(url, 100)).toBe(200);
+    expect(await post(url, { type: 'account.open', subject: '43', data: {} })).toBe(200);
+    const refused = await send(url, { type: 'account.deposit', subject: '43', data: { amount: 101 } });
+    expect(await refused.json()).toMatchObject({ status: 'parked', code: 'refused-by-database' });
+    expect(await balance(url)).toEqual({ balance: '100' });
+    expect(await post(url, { type: 'account.withdraw', subject: '42', data: { amount: 1 } })).toBe(200);
   });
 
   test('ends at once at the second signal, and takes its server along', async () => {

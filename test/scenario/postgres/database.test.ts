@@ -1,6 +1,6 @@
 // A database that cannot be used is refused with a sentence of its own; one that can gives sessions as lanes need them.
 import { afterEach, describe, expect, it } from 'vitest';
-import { openDatabase, openLanePool } from '../../../shared/postgres/database.ts';
+import { closeDatabase, openDatabase, openLanePool } from '../../../shared/postgres/database.ts';
 import {
   DatabaseAway,
   DatabaseMissing,
@@ -9,6 +9,7 @@ import {
 } from '../../../shared/postgres/database-errors.ts';
 import { freshSchemas, testServerUrl, type TestSchemas } from '../../support/database.ts';
 
+const NOT_NAMED = 'it is not';
 const opened: TestSchemas[] = [];
 afterEach(async () => {
   await Promise.all(opened.splice(0).map((each) => each.close()));
@@ -64,6 +65,28 @@ describe('openDatabase', () => {
     expect(setting.get('application_name')).toBe('onelane-lane');
   });
 
+  it.each([
+    ['it comes first', '{own},{tables}', '{tables}'],
+    ['it comes quoted, between others', '{tables},"{own}",public', '{tables}'],
+    ['a user of its name stands', '"$user",{tables}', '{tables}'],
+    ['it stands alone', '{own}', '{own}'],
+    [NOT_NAMED, '{tables},public', '{tables}'],
+  ])('names lead to Onelane’s schema last of all when %s in the path of schemas', async (which, path, home) => {
+    const { database, lanePool, schema, close } = await withPath(path);
+    try {
+      for (const pool of [database.pool, lanePool]) {
+        const { rows } = await pool.query(
+          `select current_schema() as home, to_regclass('legacy') is not null as finds`,
+        );
+        expect(rows).toEqual([
+          { home: home.replace('{own}', schema).replace('{tables}', `${schema}_rows`), finds: which !== NOT_NAMED },
+        ]);
+      }
+    } finally {
+      await close();
+    }
+  });
+
   it.each(['pool', 'lanePool'] as const)(
     'a session of the %s that the server ends, borrowed or idle, ends no process',
     async (which) => {
@@ -84,6 +107,28 @@ describe('openDatabase', () => {
     },
   );
 });
+
+/** Both pools as a user who is called like the schema, and whose path of schemas is set to `path`; a table `legacy` lies in the schema. */
+async function withPath(path: string) {
+  const { database: admin, schema, tables } = await bundle();
+  const named = path.replaceAll('{own}', schema).replaceAll('{tables}', tables);
+  await admin.pool.query(
+    `create schema ${schema}; create table ${schema}.legacy (id text);
+     create role ${schema} superuser login password 'secret'; alter role ${schema} set search_path = ${named}`,
+  );
+  const url = other((each) => {
+    each.username = schema;
+    each.password = 'secret';
+  });
+  const database = await openDatabase({ url, schema, poolMax: 2, observe: () => undefined });
+  const lanePool = openLanePool({ url, schema }, 1);
+  const close = async () => {
+    await lanePool.end();
+    await closeDatabase(database);
+    await admin.pool.query(`drop role ${schema}`);
+  };
+  return { database, lanePool, schema, close };
+}
 
 async function pidOf(client: Pick<TestSchemas['lanePool'], 'query'>): Promise<number | undefined> {
   return (await client.query<{ pid: number }>('select pg_backend_pid() as pid')).rows[0]?.pid;

@@ -128,6 +128,35 @@ describe('pruning', () => {
   });
 });
 
+describe('a lane that makes a partition in the middle of its transaction', () => {
+  it('is not waited for by a pruner in a way that holds the new partition up', async () => {
+    const { database, schema } = await bundle();
+    await ensureLedgerPartitions(database, days(-60), NOW, RETENTION_MS);
+    const lane = await database.pool.connect();
+    try {
+      await lane.query('begin');
+      await lane.query(`select count(*) from ${schema}.ledger`);
+      const pruned = pruneLedger(database, days(-30));
+      await expect.poll(() => waitingPruners(database.pool, schema)).toBe(1);
+      await ensureLedgerPartitions(database, days(40), days(40), RETENTION_MS);
+      expect(await waitingPruners(database.pool, schema)).toBe(1);
+      await lane.query('commit');
+      expect((await pruned).length).toBeGreaterThan(0);
+    } finally {
+      lane.release();
+    }
+  });
+});
+
+async function waitingPruners(pool: TestDatabase['database']['pool'], schema: string): Promise<number> {
+  const { rowCount } = await pool.query(
+    `select from pg_stat_activity where application_name = 'onelane-housekeeping' and wait_event_type = 'Lock'
+     and query like '%' || $1 || '%concurrently'`,
+    [schema],
+  );
+  return rowCount ?? 0;
+}
+
 /** A pruner whose session is ended while it waits for a reader: the partition stays marked as leaving. */
 async function halfDetach(pool: TestDatabase['database']['pool'], schema: string, name: string): Promise<void> {
   const reader = await pool.connect();

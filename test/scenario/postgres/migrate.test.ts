@@ -13,7 +13,7 @@ import {
 } from '../../../shared/postgres/migrate.ts';
 import { migrations, type Migration } from '../../../shared/postgres/migrations/index.ts';
 import type { OnelaneEvent } from '../../../shared/process/events.ts';
-import { freshSchemas, type TestSchemas } from '../../support/database.ts';
+import { freshSchemas, impatientPool, type TestSchemas } from '../../support/database.ts';
 
 const opened: TestSchemas[] = [];
 afterEach(async () => {
@@ -53,6 +53,18 @@ describe('migrate', () => {
     await Promise.all(others.map(closeDatabase));
     expect(await applied()).toEqual([1, 2, 3]);
     expect(events.filter((event) => event.kind === 'migrated')).toHaveLength(3);
+  });
+
+  it('a migration may take longer than the pool waits for an answer', async () => {
+    const { url, database, applied, observe } = await bundle();
+    const pool = impatientPool({ url });
+    try {
+      const slow = step(1, { sql: 'select pg_sleep(0.3)' });
+      await migrate({ ...database, pool }, 'auto', observe, { known: [slow] });
+    } finally {
+      await pool.end();
+    }
+    expect(await applied()).toEqual([1]);
   });
 
   it('real processes that start at once on an empty database come to one system', async () => {

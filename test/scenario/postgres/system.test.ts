@@ -1,5 +1,7 @@
 // A system's identity is stored once; processes that disagree do not start.
 import { afterEach, describe, expect, it } from 'vitest';
+import { ensureLedgerPartitions } from '../../../shared/postgres/ledger-partitions.ts';
+import { isOwnTable } from '../../../shared/postgres/own-tables.ts';
 import { openSystem, readSystem, SystemMismatch } from '../../../shared/postgres/system.ts';
 import { migrate } from '../../../shared/postgres/migrate.ts';
 import { freshSchemas, type TestSchemas } from '../../support/database.ts';
@@ -19,6 +21,18 @@ async function bundle(): Promise<TestSchemas> {
 const wanted = { partitions: 8, transport: 'postgres', channel: 'orders' };
 
 describe('system', () => {
+  it('has no table that is not known as one of Onelane’s own', async () => {
+    const { database, schema } = await bundle();
+    await openSystem(database, wanted);
+    await ensureLedgerPartitions(database, new Date(0), new Date(1), 1_000);
+    const { rows } = await database.pool.query<{ name: string }>(
+      `select c.relname as name from pg_class c where c.relnamespace = $1::regnamespace and c.relkind in ('r', 'p', 'v', 'm', 'f')`,
+      [schema],
+    );
+    expect(rows.length).toBeGreaterThan(12);
+    expect(rows.filter(({ name }) => !isOwnTable(name))).toEqual([]);
+  });
+
   it('the first process stores the identity with one tenure and one lease per partition', async () => {
     const { database, schema } = await bundle();
     const system = await openSystem(database, wanted);

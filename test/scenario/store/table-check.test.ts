@@ -39,12 +39,14 @@ async function judged(table: string, mapping: Mapping): Promise<string | null> {
     columns: {},
     ...mapping,
   });
-  const { text: statement, values, judge } = tableCheck(rows);
+  const { text: statement, values, judge } = tableCheck(rows, isOwn);
   const found = await db.database.pool.query(statement, [...values]);
   const mismatch = judge(found.rows);
   if (mismatch !== null) expect(mismatch.code).toBe('table-mismatch');
   return mismatch?.message ?? null;
 }
+
+const isOwn = (schema: string, table: string) => schema === db.tables && table === 'lease';
 
 const KEY = 'id bigint primary key, revision bigint not null default 0';
 
@@ -184,6 +186,11 @@ describe('a mapping is refused when', () => {
     ).toBeNull();
   });
 
+  it('the table is one of Onelane’s own', async () => {
+    await db.database.pool.query(`create table "${db.tables}".lease (${KEY})`);
+    expect(await judged(`${db.tables}.lease`, {})).toMatch(/one of Onelane’s own; make a table of yours in another/);
+  });
+
   it('this user may not write the table', async () => {
     const client = await db.database.pool.connect();
     const user = `${db.schema}_reader`;
@@ -204,6 +211,7 @@ describe('a mapping is refused when', () => {
           revision: 'revision',
           columns: {},
         }),
+        isOwn,
       );
       expect(judge((await client.query(statement, [...values])).rows)?.message).toMatch(/grant all four/);
     } finally {

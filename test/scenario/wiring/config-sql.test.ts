@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { applyConfigSql, pendingConfigSql } from '../../../operators/wiring/config-sql.ts';
 import type { SqlFile } from '../../../operators/wiring/load-config.ts';
-import { freshDatabase, type TestDatabase } from '../../support/database.ts';
+import { freshDatabase, impatientPool, type TestDatabase } from '../../support/database.ts';
 
 const opened: TestDatabase[] = [];
 
@@ -55,6 +55,19 @@ describe("a config's SQL files", () => {
     });
     await expect(rows()).rejects.toMatchObject({ code: '42P01' });
     expect(await apply([file('a.sql', MAKE)])).toEqual(['a.sql']);
+  });
+
+  test('may take longer than the pool waits for an answer, and leave none of their settings behind', async () => {
+    const { file, rows, fresh } = await bundle();
+    const pool = impatientPool(fresh);
+    try {
+      const slow = file('a.sql', `set statement_timeout = 7777; ${MAKE}select pg_sleep(0.3);`);
+      expect(await applyConfigSql({ ...fresh.database, pool }, [slow], 'auto')).toEqual(['a.sql']);
+      expect((await pool.query('show statement_timeout')).rows).not.toEqual([{ statement_timeout: '7777ms' }]);
+    } finally {
+      await pool.end();
+    }
+    expect(await rows()).toBe(1);
   });
 
   test('are only looked at by a process that may not migrate', async () => {

@@ -2,6 +2,7 @@
 import pg from 'pg';
 import { describe, expect, it } from 'vitest';
 import { classify } from '../../../consumers/failure/classify.ts';
+import { StatementTooLarge } from '../../../shared/resources/array-text.ts';
 import { DatabaseWentBack, TenureLost } from '../../../consumers/lane/batch-store.ts';
 
 const OURS = { schema: 'onelane' };
@@ -74,11 +75,29 @@ describe('classify', () => {
 
   it.each(['23505', '23514'])('never blames a command for %s in a table of our own', (code) => {
     expect(kindOf(code, { schema: 'onelane', table: 'ledger' })).toBe('plan-again');
+    expect(kindOf(code, { schema: 'onelane', table: 'ledger_-1000_2000' })).toBe('plan-again');
     expect(kindOf(code, { schema: 'shop', table: 'ledger' })).toBe('refusal');
   });
 
+  it.each(['23505', '23514', '23503'])(
+    'takes %s for a refusal in a developer’s table that lies beside ours',
+    (code) => {
+      expect(kindOf(code, { schema: 'onelane', table: 'account' })).toBe('refusal');
+      // A domain's constraint: it has a schema, and no table.
+      expect(kindOf(code, { schema: 'onelane' })).toBe('refusal');
+    },
+  );
+
   it('takes the statement timeout for too much at once', () => {
     expect(kindOf('57014')).toBe('too-slow');
+  });
+
+  it('takes a statement that would be too large for too much at once, and no other error of ranges', () => {
+    expect(classify(new StatementTooLarge('it is too large'), OURS)).toEqual({
+      kind: 'too-slow',
+      failure: { code: 'refused-by-database', detail: 'it is too large' },
+    });
+    expect(classify(new RangeError('Invalid time value'), OURS).kind).toBe('bug');
   });
 
   it('takes what the server did not say for an outage', () => {

@@ -2,7 +2,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { hexArray, parseArray, plainArray, quotedArray } from '../../../shared/resources/array-text.ts';
+import {
+  hexArray,
+  parseArray,
+  plainArray,
+  quotedArray,
+  StatementTooLarge,
+} from '../../../shared/resources/array-text.ts';
 import {
   bigint,
   boolean,
@@ -140,5 +146,14 @@ describe('the text form of arrays', () => {
     expect(plainArray([1, 2n, 'x'])).toBe('{1,2,x}');
     expect(hexArray(['00ff', ''])).toBe('{"\\\\x00ff","\\\\x"}');
     expect([plainArray([]), hexArray([])]).toEqual(['{}', '{}']);
+  });
+
+  it('of what no statement can hold are not made', () => {
+    const long = 'x'.repeat(60_000_000);
+    for (const arrayOf of [quotedArray, hexArray]) {
+      expect(arrayOf([long, long]).length).toBeGreaterThan(120_000_000);
+      // Beyond the longest string of V8, which would be a RangeError.
+      expect(() => arrayOf(Array.from({ length: 9 }, () => long))).toThrow(StatementTooLarge);
+    }
   });
 });
