@@ -1,14 +1,13 @@
 // Owns one fault run from its start to its verdict; the tests beside it only choose size and fault.
 import { expect } from 'vitest';
 import type { Fault, Struck } from '../support/simulation/faults.ts';
-import { HistorySystem, type Size } from '../support/simulation/history-system.ts';
+import { HistorySystem, type HistoryGiven } from '../support/simulation/history-system.ts';
 import { drawnSeed, seededRandom } from '../support/simulation/random.ts';
 import type { Tally } from '../support/simulation/ticker.ts';
 
-export interface RunWanted {
+export interface RunWanted extends HistoryGiven {
   readonly name: string;
   readonly fault: Fault;
-  readonly size: Size;
   readonly strikes: number;
   /** `one`: a fault that brings its own second. */
   readonly clients: 'one' | 'two';
@@ -20,7 +19,7 @@ const PENDING_SHARE_MIN = 0.2;
 /** Fails unless the end is exact, the blows fell early enough, and something was delivered again or a tenure was lost. */
 export async function runFault(wanted: RunWanted): Promise<Tally> {
   const seed = drawnSeed(wanted.name);
-  const system = await HistorySystem.open(wanted.size);
+  const system = await HistorySystem.open(wanted);
   const startedMs = performance.now();
   try {
     const starting = Array.from({ length: wanted.consumers }, () => system.startConsumer());
