@@ -15,6 +15,8 @@ export interface Halts {
    * Rejects when the database is away.
    */
   record(partition: Partition, halt: Halt): Promise<void>;
+  /** Is there a record? None: somebody has claimed the partition since it halted. Rejects when the database is away. */
+  stands(partition: Partition): Promise<boolean>;
 }
 
 export function haltRecords(database: Database): Halts {
@@ -27,6 +29,15 @@ export function haltRecords(database: Database): Halts {
          where partition = $1 and owner is null`,
         [partition, halt.code, storableText(halt.detail)],
       );
+    },
+    async stands(partition) {
+      const { rowCount } = await database.pool.query(
+        `select 1
+         from ${tenure}
+         where partition = $1 and halted_code is not null`,
+        [partition],
+      );
+      return rowCount === 1;
     },
   };
 }

@@ -24,10 +24,16 @@ export interface OpenLanesGiven {
 
 export interface LaneStatus {
   readonly partition: Partition;
-  /** `waiting`: before it is claimed again. `halted`: until this process restarts, or another consumer takes the partition. */
+  /** `waiting`: before it is claimed again. `halted`: until this process restarts, or another consumer has claimed the partition. */
   readonly state: 'waiting' | 'running' | 'halted';
   readonly since: Date;
   readonly halt: Halt | null;
+}
+
+interface Halted {
+  readonly halt: Halt;
+  /** Resolves when it is recorded, or never will be. */
+  readonly recorded: Promise<void>;
 }
 
 /** A lane that ends again and again is claimed again after so long, random so that two holders do not chase each other. */
@@ -37,13 +43,14 @@ const SERVED_WELL_MS = 10_000;
 const RECORD_AGAIN = { firstMs: 200, maxMs: 10_000 };
 
 //   yielded ──▶ waiting ──▶ running ──▶ released       waiting: only after an end that the broker or a lease did not ask for
-//      └──────▶ halted ──(lost)───────▶ released       halted: its partition's lane halted earlier in this process
+//      └──────▶ halted ──(lost)───────▶ released       halted: its partition's lane halted earlier in this process, and nobody
+//                                                              has claimed the partition since
 export class OpenLanes {
   readonly #given: OpenLanesGiven;
   /** The newest lane of each partition, from its yielding to its end. */
   readonly #lives = new Map<Partition, Promise<void>>();
   readonly #status = new Map<Partition, LaneStatus>();
-  readonly #halted = new Map<Partition, Halt>();
+  readonly #halted = new Map<Partition, Halted>();
   readonly #fruitless = new Map<Partition, number>();
   readonly #closing = new AbortController();
 
@@ -86,9 +93,8 @@ export class OpenLanes {
   /** Never rejects. */
   async #live(lane: Lane): Promise<void> {
     try {
-      const halt = this.#halted.get(lane.partition);
-      if (halt !== undefined) return await this.#rest(lane, halt);
-      if (await this.#mayRun(lane)) await this.#run(lane);
+      if (await this.#isHalted(lane)) await this.#rest(lane);
+      else if (await this.#mayRun(lane)) await this.#run(lane);
       else await lane.release();
     } catch (thrown) {
       this.#unreleased(lane, thrown);
@@ -100,8 +106,26 @@ export class OpenLanes {
     this.#given.observe({ kind: 'connection-lost', what: `lane ${lane.partition}`, cause: asError(thrown) });
   }
 
-  async #rest(lane: Lane, halt: Halt): Promise<void> {
-    this.#enterState(lane.partition, 'halted', halt);
+  /** Only the record knows whether somebody else has served the partition meanwhile. While nobody can be asked it is halted. */
+  async #isHalted({ partition, lost }: Lane): Promise<boolean> {
+    const { halts, clock, random } = this.#given;
+    const halted = this.#halted.get(partition);
+    if (halted === undefined) return false;
+    this.#enterState(partition, 'halted', halted.halt);
+    await Promise.race([halted.recorded, aborted(lost)]);
+    for (let attempt = 1; !lost.aborted; attempt++) {
+      const stands = await halts.stands(partition).catch(() => 'unknown');
+      if (stands === true) return true;
+      if (stands === false) {
+        this.#halted.delete(partition);
+        return false;
+      }
+      await clock.sleep(backoffMs(attempt, random, RECORD_AGAIN), lost);
+    }
+    return true;
+  }
+
+  async #rest(lane: Lane): Promise<void> {
     await aborted(lane.lost);
     await lane.release();
   }
@@ -146,8 +170,7 @@ export class OpenLanes {
   }
 
   #halt(partition: Partition, halt: Halt): void {
-    this.#halted.set(partition, halt);
-    void this.#record(partition, halt);
+    this.#halted.set(partition, { halt, recorded: this.#record(partition, halt) });
   }
 
   /** Never rejects; tries until it is recorded or the process ends. */

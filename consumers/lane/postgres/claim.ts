@@ -9,8 +9,8 @@ import { BEGIN, COMMIT, Flush, requireCommitted, statement, type TextRow } from 
 import { withLaneClient } from './lane-client.ts';
 import type { StoreParts } from './store.ts';
 
-/** A holder that works commits in far less, and its own statement timeout is longer than a healthy batch. */
-const PATIENCE_MS = 5_000;
+/** A holder that works commits in far less. With a lease and a turn before it, a successor must still be in within ten seconds. */
+const PATIENCE_MS = 4_000;
 /** Sessions that are ended take a moment to let go; and behind the first another may stand. */
 const LOOK_AGAIN_MS = 1_000;
 /** Longer than everything that a lane's session may take; then the caller waits as in an outage. */

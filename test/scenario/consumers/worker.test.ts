@@ -1,7 +1,8 @@
 // Proves that a consumer keeps its subscription and its lanes going, and drains them on stop.
 import { afterEach, expect, test } from 'vitest';
 import type { LaneEnd } from '../../../consumers/lane/lane-given.ts';
-import { partition } from '../../../shared/command/identity.ts';
+import { postgresBatchStore } from '../../../consumers/lane/postgres/store.ts';
+import { newUuid, partition } from '../../../shared/command/identity.ts';
 import { quoted } from '../../../shared/postgres/schema-name.ts';
 import { systemClock, type Clock } from '../../../shared/process/time.ts';
 import type { Lane } from '../../../shared/transport/transport.ts';
@@ -35,6 +36,18 @@ async function bundle(partitions = 4) {
 
 const runningOf = ({ worker }: Pick<Worker, 'worker'>) =>
   worker.lanes().filter((lane) => lane.state === 'running').length;
+/** What a lane claims its partition with. */
+const claimer = ({ database: { database, lanePool } }: WorkerParty) => ({
+  store: postgresBatchStore({
+    database,
+    lanePool,
+    types: new Map(),
+    ledgerRetentionMs: 1_000_000,
+    observe: () => undefined,
+    clock: systemClock,
+  }),
+  owner: newUuid(),
+});
 const upTo = (count: number) => Array.from({ length: count }, (_, at) => BigInt(at));
 
 test('two consumers serve every partition between them, each entry once and in order, through joining and leaving', async () => {
@@ -110,6 +123,48 @@ test('a halted lane is recorded and rests until a restart, and the others flow o
   expect(runs).toBe(1);
   await party.start();
   await party.when(() => party.seenOf(0).length === 1);
+});
+
+test('a halted lane runs again once another consumer has claimed its partition, and rests when it merely comes back', async () => {
+  const { party, table } = await bundle(2);
+  const runs: number[] = [];
+  const halting = async (lane: Lane, serve: () => Promise<LaneEnd>): Promise<LaneEnd> => {
+    runs.push(lane.partition);
+    if (runs.filter((each) => each === lane.partition).length > 1) return serve();
+    await lane.release();
+    return { kind: 'halted', code: 'log-diverged', detail: 'the log is another one' };
+  };
+  const a = await party.start({ runLane: halting });
+  const codes = async () => (await table('tenure', 'partition, halted_code')).map((row) => row['halted_code']);
+  const comeTo = async (states: string) => {
+    while (String(a.worker.lanes().map((lane) => lane.state)) !== states) await codes();
+  };
+  await comeTo('halted,halted');
+  while ((await codes()).includes(null));
+
+  const guest = await party.start();
+  await comeTo('halted');
+  await guest.stop(2_000);
+  await comeTo('halted,halted');
+  expect(runs.toSorted()).toEqual([0, 1]);
+
+  const { store, owner } = claimer(party);
+  const claiming = await party.start({
+    runLane: async (lane, serve) => {
+      const tenure = await store.claim(lane.partition, { owner, contractHash: 'test' });
+      const end = await serve();
+      await store.release(tenure);
+      return end;
+    },
+  });
+  party.append(partition(1), 1);
+  await party.when(() => party.seenOf(1).length === 1);
+  await claiming.stop(2_000);
+  party.append(partition(1), 1);
+  await party.when(() => party.seenOf(1).length === 2);
+  await comeTo('halted,running');
+  expect(runs.toSorted()).toEqual([0, 1, 1]);
+  expect(await codes()).toEqual(['log-diverged', null]);
 });
 
 test('a halt is not recorded over somebody else who has claimed the partition', async () => {

@@ -105,8 +105,8 @@ describe('a claim', () => {
     await openTransactions(open, 1);
     const startedMs = performance.now();
     const young = await claim();
-    expect(performance.now() - startedMs).toBeGreaterThan(4_500);
-    expect(performance.now() - startedMs).toBeLessThan(9_000);
+    expect(performance.now() - startedMs).toBeGreaterThan(3_500);
+    expect(performance.now() - startedMs).toBeLessThan(8_000);
     expect(events).toContainEqual(expect.objectContaining({ kind: 'holder-terminated', partition: 0 }));
     wake();
     await died;

@@ -1,14 +1,27 @@
-// Owns the five faults: what each does to a running system at its drawn signals, and what it must have brought about.
+// Owns the five faults: what each does to a running system at its drawn signals, and what must be seen of it by the end of the run.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LaneSignal } from '../../../shared/process/test-signal.ts';
 import type { Child } from '../processes/child.ts';
 import type { HistorySystem } from './history-system.ts';
 import { drawInteger, drawOne } from './random.ts';
 
-export interface Struck {
+export interface Struck extends Blow {
   readonly signal: LaneSignal;
+}
+
+/** One blow, dealt. */
+interface Blow {
   /** Part of all commands that had no outcome when the fault struck. */
   readonly pendingShare: number;
+  /** null: it may pass without a trace. */
+  readonly trace: Trace | null;
+}
+
+/** What a blow leaves behind when it really fell. */
+export interface Trace {
+  readonly sentence: string;
+  /** Asked when the run has come to its end. */
+  readonly isSeen: () => boolean;
 }
 
 export interface FaultGiven {
@@ -28,9 +41,10 @@ export const everythingKilled: Fault = (given, first) => {
     const pendingShare = await strike(system, drawn(random, consumers), signal, nth);
     await Promise.all([system.endAll('SIGKILL'), system.killServer()]);
     await system.restartServer();
+    const killed = consumers;
     const started = await Promise.all([system.startConsumer(), system.startConsumer(), system.startApi()]);
     consumers = [started[0], started[1]];
-    return pendingShare;
+    return { pendingShare, trace: takenOver(system, killed) };
   });
 };
 
@@ -41,7 +55,9 @@ export const everyLineTwice: Fault = ({ system, random }, consumers) =>
     const pendingShare = await strike(system, consumer, signal, nth);
     system.startClient();
     consumer.go();
-    return pendingShare;
+    const { tally } = system.ticker;
+    const sentence = 'every command came again and was known as a repeat';
+    return { pendingShare, trace: { sentence, isSeen: () => tally.repeated >= system.total } };
   });
 
 /** Two more consumers come, take their share, and go: one in good order, one killed. */
@@ -53,11 +69,15 @@ export const consumersComeAndGo: Fault = (given) =>
     const [killed, leaving] = random() < 0.5 ? guests : [guests[1], guests[0]];
     const pendingShare = await strike(system, killed, signal, nth);
     await Promise.all([system.end(killed, 'SIGKILL'), system.end(leaving, 'SIGTERM')]);
-    return pendingShare;
+    const over = takenOver(system, [killed]);
+    const handedOn = () => system.ticker.succeeded(leaving.name, 'released') > 0;
+    const sentence = `${over.sentence}, and ${leaving.name} released what others claimed then`;
+    return { pendingShare, trace: { sentence, isSeen: () => over.isSeen() && handedOn() } };
   });
 
 /** The longest is past every lease: lanes are lost and claimed anew. The shortest is a restart. */
-const DOWN_MS = [0, 500, 6_000] as const;
+const LONG_DOWN_MS = 6_000;
+const DOWN_MS = [0, 500, LONG_DOWN_MS] as const;
 
 export const serverKilled: Fault = (given, consumers) => {
   let nth = 0;
@@ -65,12 +85,18 @@ export const serverKilled: Fault = (given, consumers) => {
     const { system, random } = given;
     const consumer = drawn(random, consumers);
     const pendingShare = await strike(system, consumer, signal, at);
+    const { tally } = system.ticker;
+    const before = tally.lost + tally.repeated;
     await system.killServer();
     consumer.go();
     // The first is always long: whatever is drawn, one outage is longer than a lease.
-    await sleep(nth++ === 0 ? 6_000 : drawOne(random, DOWN_MS));
+    const downMs = nth++ === 0 ? LONG_DOWN_MS : drawOne(random, DOWN_MS);
+    await sleep(downMs);
     await system.restartServer();
-    return pendingShare;
+    // Lanes may sit out a short one: nothing is lost then, and nothing comes again.
+    if (downMs < LONG_DOWN_MS) return { pendingShare, trace: null };
+    const isSeen = () => tally.lost + tally.repeated > before;
+    return { pendingShare, trace: { sentence: 'a tenure was lost, or entries were repeated', isSeen } };
   });
 };
 
@@ -81,13 +107,15 @@ export const consumerFrozen: Fault = (given, consumers) =>
     const { ticker } = system;
     const frozen = drawn(random, consumers);
     const pendingShare = await strike(system, frozen, signal, nth);
+    const lost = () => ticker.succeeded(frozen.name, 'lost');
     frozen.freeze();
+    const before = lost();
     await ticker.until(() => ticker.heldBy(frozen.name).length === 0);
-    const { lost } = ticker.tally;
     frozen.wake();
     frozen.go();
-    await ticker.until(() => ticker.tally.lost > lost);
-    return pendingShare;
+    await ticker.until(() => lost() > before);
+    const sentence = `${frozen.name} found tenures lost that others had claimed`;
+    return { pendingShare, trace: { sentence, isSeen: () => lost() > before } };
   });
 
 /** Blows fall while between a twentieth and six tenths are applied, each in its own stretch. */
@@ -97,7 +125,7 @@ const NTH_MAX = 8;
 
 async function strikeEach(
   { system, random, strikes }: FaultGiven,
-  blow: (signal: LaneSignal, nth: number) => Promise<number>,
+  blow: (signal: LaneSignal, nth: number) => Promise<Blow>,
 ): Promise<readonly Struck[]> {
   const signals = shuffled(random);
   const struck: Struck[] = [];
@@ -105,7 +133,7 @@ async function strikeEach(
     const share = FROM + ((TO - FROM) * (index + random() / 2)) / strikes;
     await system.ticker.until(() => system.ticker.tally.applied >= share * system.total);
     const signal = signals[index % signals.length] ?? 'taken';
-    struck.push({ signal, pendingShare: await blow(signal, drawInteger(random, 1, NTH_MAX)) });
+    struck.push({ signal, ...(await blow(signal, drawInteger(random, 1, NTH_MAX))) });
   }
   return struck;
 }
@@ -114,6 +142,15 @@ async function strike(system: HistorySystem, child: Child, signal: LaneSignal, n
   await system.ticker.until(() => system.ticker.heldBy(child.name).length > 0);
   await child.reach(signal, nth);
   return system.pendingShare();
+}
+
+/** One of them waited at a signal when it was killed, so it held a tenure, and could tell no end of it. */
+function takenOver({ ticker }: HistorySystem, killed: readonly Child[]): Trace {
+  const names = killed.map(({ name }) => name);
+  return {
+    sentence: `a tenure was claimed over the killed ${names.join(' or ')}`,
+    isSeen: () => names.some((name) => ticker.succeeded(name, 'open') > 0),
+  };
 }
 
 function drawn(random: () => number, consumers: readonly Child[]): Child {

@@ -8,6 +8,7 @@ import pg from 'pg';
 import { startEmbeddedServer, type EmbeddedServer } from '../../../shared/postgres/embedded/server.ts';
 import { startChild, type Child } from '../processes/child.ts';
 import type { ChildGiven } from '../processes/protocol.ts';
+import { postgresCarrier, type Carrier } from './carrier.ts';
 import { differences } from './history-check.ts';
 import { sendHistory, type ClientTold } from './history-client.ts';
 import { loadHistory, prefixes, type History } from './history.ts';
@@ -19,6 +20,12 @@ export interface Size {
   readonly changes: number;
   readonly partitions: number;
   readonly batchSize: number;
+}
+
+export interface HistoryGiven {
+  readonly size: Size;
+  /** Closed with the system. Default: the log in the same database. */
+  readonly carrier?: Carrier;
 }
 
 export const FULL: Size = { prefixes: 50, changes: Infinity, partitions: 16, batchSize: 500 };
@@ -33,11 +40,13 @@ const POLL_MS = 100;
 const SHARE_BEFORE_BLOWS = 0.5;
 
 export class HistorySystem {
+  readonly schema = SCHEMA;
   readonly ticker = new Ticker();
   readonly told: ClientTold = { accepted: 0, lostRequests: 0, sentAgain: 0 };
   readonly total: number;
   readonly #history: History;
   readonly #size: Size;
+  readonly #carrier: Carrier;
   readonly #directory: string;
   readonly #stop = new AbortController();
   #server: EmbeddedServer;
@@ -46,17 +55,19 @@ export class HistorySystem {
   readonly #clients: Promise<void>[] = [];
   #areBlowsDealt = false;
 
-  private constructor(size: Size, directory: string, server: EmbeddedServer) {
+  private constructor(given: HistoryGiven, directory: string, server: EmbeddedServer) {
+    const { size, carrier = postgresCarrier } = given;
     this.#size = size;
+    this.#carrier = carrier;
     this.#directory = directory;
     this.#server = server;
     this.#history = loadHistory(size.changes);
     this.total = this.#history.changes.length * size.prefixes;
   }
 
-  static async open(size: Size): Promise<HistorySystem> {
+  static async open(given: HistoryGiven): Promise<HistorySystem> {
     const directory = await mkdtemp(join(tmpdir(), 'onelane-faults-'));
-    return new HistorySystem(size, directory, await startServer(directory));
+    return new HistorySystem(given, directory, await startServer(directory));
   }
 
   async startApi(): Promise<void> {
@@ -134,7 +145,7 @@ export class HistorySystem {
   /** Resolves when all clients are done and every lane has read its log to the end. */
   async finished(): Promise<void> {
     await Promise.all(this.#clients);
-    while ((await this.#behind()) > 0) await sleep(POLL_MS);
+    while ((await this.#carrier.behind(this)) > 0) await sleep(POLL_MS);
   }
 
   differences(): Promise<readonly string[]> {
@@ -142,9 +153,8 @@ export class HistorySystem {
     return this.#connected((client) => differences({ ...given, client }));
   }
 
-  query<Row extends pg.QueryResultRow>(text: string): Promise<readonly Row[]> {
-    return this.#connected(async (client) => (await client.query<Row>(text)).rows);
-  }
+  readonly query = <Row extends pg.QueryResultRow>(text: string): Promise<readonly Row[]> =>
+    this.#connected(async (client) => (await client.query<Row>(text)).rows);
 
   /** Leaves nothing: no process, no directory. */
   async close(): Promise<void> {
@@ -152,6 +162,7 @@ export class HistorySystem {
     await Promise.allSettled(this.#clients);
     await this.endAll('SIGKILL');
     await this.#server.kill();
+    await this.#carrier.close();
     await rm(this.#directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   }
 
@@ -164,19 +175,11 @@ export class HistorySystem {
       partitions,
       port: 0,
       batchSize,
+      settings: this.#carrier.settings,
     };
     const child = await startChild({ entry, given, onTold: (name, said) => this.ticker.hear(name, said) });
     this.#children.add(child);
     return child;
-  }
-
-  async #behind(): Promise<number> {
-    const rows = await this.query<{ behind: number }>(
-      `select coalesce(sum(h.next_position - coalesce(t.next_position, 0)), 0)::integer as behind
-       from ${SCHEMA}.log_head h
-       join ${SCHEMA}.tenure t using (partition)`,
-    );
-    return rows[0]?.behind ?? 0;
   }
 
   async #connected<T>(work: (client: pg.Client) => Promise<T>): Promise<T> {

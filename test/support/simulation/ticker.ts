@@ -1,4 +1,4 @@
-// Owns the running count of what a fault run's consumers tell: how much was applied, which tenures changed hands, what must never happen.
+// Owns the running count of what a fault run's consumers tell: how much was applied, what became of each tenure, what must never happen.
 import type { Happening } from '../processes/protocol.ts';
 
 export interface Tally {
@@ -7,19 +7,28 @@ export interface Tally {
   rejected: number;
   parked: number;
   strays: number;
-  /** Tenures that somebody claimed while their last holder had neither released nor lost them; that they were lost shows later or never. */
-  takenOver: number;
   /** Tenures that a living holder found lost. */
   lost: number;
 }
 
+/** `open`: its holder never told an end; it holds it still, or died first. */
+export type TenureEnd = 'open' | 'released' | 'lost';
+
+interface ToldTenure {
+  readonly child: string;
+  end: TenureEnd;
+}
+
+/**
+ * What one process tells arrives in its order; what two tell arrives in any. So nothing is concluded when a claim is heard: epochs, which the
+ * database counts, say which tenure came before which, whenever they are asked.
+ */
 export class Ticker {
-  readonly tally: Tally = { applied: 0, repeated: 0, rejected: 0, parked: 0, strays: 0, takenOver: 0, lost: 0 };
+  readonly tally: Tally = { applied: 0, repeated: 0, rejected: 0, parked: 0, strays: 0, lost: 0 };
   /** Sentences; any is a failure of the run. */
   readonly violations: string[] = [];
-  /** Who holds what, as far as they told. */
-  readonly #holders = new Map<number, { readonly child: string; readonly epoch: number }>();
-  readonly #claims = new Map<string, string>();
+  /** By partition, then by epoch. */
+  readonly #tenures = new Map<number, Map<number, ToldTenure>>();
   readonly #commits = new Map<string, string>();
   readonly #waiting = new Set<{ readonly isMet: () => boolean; readonly resolve: () => void }>();
 
@@ -38,8 +47,21 @@ export class Ticker {
     return new Promise((resolve) => this.#waiting.add({ isMet, resolve }));
   }
 
+  /** Partitions whose newest tenure is the child's, and open. */
   heldBy(child: string): readonly number[] {
-    return [...this.#holders].filter(([, holder]) => holder.child === child).map(([partition]) => partition);
+    return [...this.#tenures].flatMap(([partition, tenures]) => {
+      const newest = tenures.get(Math.max(...tenures.keys()));
+      return newest?.child === child && newest.end === 'open' ? [partition] : [];
+    });
+  }
+
+  /** How many tenures of the child ended so and were claimed anew, by whomever. `open` ones were taken over. */
+  succeeded(child: string, end: TenureEnd): number {
+    return [...this.#tenures.values()].reduce((count, tenures) => {
+      const newest = Math.max(...tenures.keys());
+      const ended = [...tenures].filter(([epoch, told]) => epoch < newest && told.child === child && told.end === end);
+      return count + ended.length;
+    }, 0);
   }
 
   #note(child: string, said: Happening): void {
@@ -48,11 +70,11 @@ export class Ticker {
         this.#noteClaim(child, said);
         return;
       case 'released':
-        this.#letGo(said);
+        this.#end(child, said, 'released');
         return;
       case 'lost':
         this.tally.lost++;
-        this.#letGo(said);
+        this.#end(child, said, 'lost');
         return;
       case 'halted':
         this.violations.push(`partition ${said.partition} halted at ${child}: ${said.detail}`);
@@ -62,19 +84,18 @@ export class Ticker {
     }
   }
 
-  /** What two processes tell arrives in any order: an older claim that is heard later changes nothing any more. */
-  #noteClaim(child: string, said: { readonly partition: number; readonly epoch: number }): void {
-    const claim = `${said.partition}/${said.epoch}`;
-    const other = this.#claims.get(claim);
-    if (other !== undefined) this.violations.push(`epoch ${claim} was claimed by ${other} and again by ${child}`);
-    this.#claims.set(claim, child);
-    const before = this.#holders.get(said.partition);
-    if (before !== undefined) this.tally.takenOver++;
-    if ((before?.epoch ?? 0) < said.epoch) this.#holders.set(said.partition, { child, epoch: said.epoch });
+  #noteClaim(child: string, { partition, epoch }: { readonly partition: number; readonly epoch: number }): void {
+    const tenures = this.#tenures.get(partition) ?? new Map<number, ToldTenure>();
+    this.#tenures.set(partition, tenures);
+    const other = tenures.get(epoch);
+    if (other !== undefined)
+      this.violations.push(`epoch ${partition}/${epoch} was claimed by ${other.child} and again by ${child}`);
+    tenures.set(epoch, { child, end: 'open' });
   }
 
-  #letGo(said: { readonly partition: number; readonly epoch: number }): void {
-    if (this.#holders.get(said.partition)?.epoch === said.epoch) this.#holders.delete(said.partition);
+  #end(child: string, said: { readonly partition: number; readonly epoch: number }, end: TenureEnd): void {
+    const told = this.#tenures.get(said.partition)?.get(said.epoch);
+    if (told?.child === child) told.end = end;
   }
 
   /** A commit count that two holders reached is a transaction that the fence let through twice. */
