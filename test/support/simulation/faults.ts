@@ -10,7 +10,7 @@ export interface Struck extends Blow {
 }
 
 /** One blow, dealt. */
-interface Blow {
+export interface Blow {
   /** Part of all commands that had no outcome when the fault struck. */
   readonly pendingShare: number;
   /** null: it may pass without a trace. */
@@ -123,7 +123,7 @@ const FROM = 0.05;
 const TO = 0.6;
 const NTH_MAX = 8;
 
-async function strikeEach(
+export async function strikeEach(
   { system, random, strikes }: FaultGiven,
   blow: (signal: LaneSignal, nth: number) => Promise<Blow>,
 ): Promise<readonly Struck[]> {
@@ -138,14 +138,14 @@ async function strikeEach(
   return struck;
 }
 
-async function strike(system: HistorySystem, child: Child, signal: LaneSignal, nth: number): Promise<number> {
+export async function strike(system: HistorySystem, child: Child, signal: LaneSignal, nth: number): Promise<number> {
   await system.ticker.until(() => system.ticker.heldBy(child.name).length > 0);
   await child.reach(signal, nth);
   return system.pendingShare();
 }
 
 /** One of them waited at a signal when it was killed, so it held a tenure, and could tell no end of it. */
-function takenOver({ ticker }: HistorySystem, killed: readonly Child[]): Trace {
+export function takenOver({ ticker }: HistorySystem, killed: readonly Child[]): Trace {
   const names = killed.map(({ name }) => name);
   return {
     sentence: `a tenure was claimed over the killed ${names.join(' or ')}`,
@@ -153,7 +153,7 @@ function takenOver({ ticker }: HistorySystem, killed: readonly Child[]): Trace {
   };
 }
 
-function drawn(random: () => number, consumers: readonly Child[]): Child {
+export function drawn(random: () => number, consumers: readonly Child[]): Child {
   const [first, ...others] = consumers;
   if (first === undefined) throw new Error('a fault needs a consumer to strike');
   return drawOne(random, [first, ...others]);

@@ -74,6 +74,10 @@ export class HistorySystem {
     this.#api = await this.#start('api');
   }
 
+  async killApi(): Promise<void> {
+    if (this.#api !== null) await this.end(this.#api, 'SIGKILL');
+  }
+
   startConsumer(): Promise<Child> {
     return this.#start('consumer');
   }
@@ -92,6 +96,10 @@ export class HistorySystem {
     const client = sendHistory(given, this.told);
     client.catch(() => undefined); // whoever waits for the end gets it
     this.#clients.push(client);
+  }
+
+  get partitions(): number {
+    return this.#size.partitions;
   }
 
   /** Part of the commands that have no outcome yet, asked of the ledger itself. */

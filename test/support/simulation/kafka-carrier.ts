@@ -1,0 +1,63 @@
+// Owns Kafka as what carries a fault run's commands: a cluster of the run's own, and where it is wanted a gate before its only node.
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import kafkajs from 'kafkajs';
+import { ownKafka } from '../kafka/available.ts';
+import type { KafkaCluster } from '../kafka/cluster.ts';
+import { openTcpGate, type TcpGate } from '../tcp-gate.ts';
+import type { CarriedSystem, Carrier } from './carrier.ts';
+
+export interface KafkaCarrier extends Carrier {
+  readonly cluster: KafkaCluster;
+  /** Node by node, between the brokers and every process of the run. */
+  readonly gates: readonly TcpGate[];
+}
+
+const AGAIN_MS = 200;
+
+export async function openKafkaCarrier(of: { readonly nodes: 1 | 3 }): Promise<KafkaCarrier> {
+  const gates: TcpGate[] = [];
+  const cluster = await ownKafka({
+    nodes: of.nodes,
+    tuned: 'to-run',
+    advertised: async (_, port) => {
+      const gate = await openTcpGate(`tcp://127.0.0.1:${port}`);
+      gates.push(gate);
+      return Number(new URL(gate.url).port);
+    },
+  });
+  const topic = `faults-${randomBytes(4).toString('hex')}`;
+  return {
+    cluster,
+    gates,
+    settings: {
+      ONELANE_TRANSPORT: 'kafka',
+      ONELANE_CHANNEL: topic,
+      KAFKA_BROKERS: cluster.brokers.join(','),
+    },
+    behind: (system) => behind(system, topic, cluster.directBrokers),
+    close: async () => {
+      await cluster.close();
+      await Promise.all(gates.map((gate) => gate.close()));
+    },
+  };
+}
+
+async function behind(system: CarriedSystem, topic: string, brokers: readonly string[]): Promise<number> {
+  const admin = new kafkajs.Kafka({ brokers: [...brokers], logLevel: kafkajs.logLevel.NOTHING }).admin();
+  try {
+    await admin.connect();
+    const ends = await admin.fetchTopicOffsets(topic);
+    const rows = await system.query<{ partition: number; next: string }>(
+      `select partition, coalesce(next_position, 0)::text as next from ${system.schema}.tenure`,
+    );
+    const next = new Map(rows.map((row) => [row.partition, Number(row.next)]));
+    return ends.reduce((sum, { partition, high }) => sum + Number(high) - (next.get(partition) ?? 0), 0);
+  } catch {
+    // Not known now; that is not "nothing".
+    await sleep(AGAIN_MS);
+    return 1;
+  } finally {
+    await admin.disconnect();
+  }
+}
