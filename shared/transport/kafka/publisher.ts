@@ -69,11 +69,18 @@ export class KafkaPublisher implements Publisher {
   async #send(parcel: Parcel): Promise<ReadonlyMap<Partition, Fate>> {
     const together = new Map([...parcel].filter(([partition]) => !this.#failing.has(partition)));
     const alone = [...parcel].filter(([partition]) => this.#failing.has(partition));
-    const [fates, ...others] = await Promise.all([
-      this.#sendOver(this.#link, together),
-      ...alone.map((each) => this.#sendOver(this.#asideLink, new Map([each]))),
-    ]);
-    return new Map([...fates, ...others.flatMap((each) => [...each])]);
+    const [fates, others] = await Promise.all([this.#sendOver(this.#link, together), this.#sendEach(alone)]);
+    return new Map([...fates, ...others]);
+  }
+
+  /** One after the other: who fails takes the producer along, and with it whatever else were on its way. */
+  async #sendEach(alone: readonly (readonly [Partition, readonly Routed[]])[]): Promise<ReadonlyMap<Partition, Fate>> {
+    const fates = new Map<Partition, Fate>();
+    for (const each of alone) {
+      for (const [partition, fate] of await this.#sendOver(this.#asideLink, new Map([each])))
+        fates.set(partition, fate);
+    }
+    return fates;
   }
 
   /** Never rejects. */

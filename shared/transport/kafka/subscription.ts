@@ -5,7 +5,7 @@ import { partition as partitionAt, type Partition, type Position, type Uuid } fr
 import { asError, OnelaneError } from '../../process/errors.ts';
 import type { Observe } from '../../process/events.ts';
 import { Latest } from '../../process/latest.ts';
-import type { Clock, Random } from '../../process/time.ts';
+import { inTime, type Clock, type Random } from '../../process/time.ts';
 import { InboxBudget } from '../inbox.ts';
 import { LaneRoster, type Hold } from '../lane-roster.ts';
 import type { Lane, Subscription } from '../transport.ts';
@@ -36,8 +36,9 @@ export class LaneSilent extends OnelaneError {
   readonly code = 'lane-silent' as const;
 }
 
-const SILENCE_MS_MAX = 60_000;
+const SILENCE_MS_MAX = 300_000;
 const HINT_EVERY_MS = 1_000;
+const LAST_HINT_MS = 500;
 const PARTITION_BYTES = { min: 64 * 1024, max: 1024 * 1024 };
 /** One fetch is kept in memory until the last of its entries is handed out. */
 const FETCH_BYTES_MAX = 8 * 1024 * 1024;
@@ -144,7 +145,7 @@ export class KafkaSubscription implements Subscription, GroupListener {
   }
 
   #leave(): Promise<void> {
-    return (this.#left ??= this.#hint().then(() => this.#group.close()));
+    return (this.#left ??= inTime(this.#hint(), LAST_HINT_MS, this.#given.clock).then(() => this.#group.close()));
   }
 
   /** Never rejects. */

@@ -67,7 +67,7 @@ export const brokerKilled =
       await cluster.restart(node);
       // The next blow falls on a cluster that works again.
       await progress(system);
-      return { pendingShare, trace: cluster.brokers.length === 1 ? trace : null };
+      return { pendingShare, trace };
     });
 
 /** Nobody reaches the broker for so long, and then everybody does. */
