@@ -81,7 +81,10 @@ export const SETTINGS = {
     span('1h', '3650d', '30d'),
   ),
   logRetention: setting(
-    { variable: 'ONELANE_LOG_RETENTION', about: 'how long applied entries stay in the log' },
+    {
+      variable: 'ONELANE_LOG_RETENTION',
+      about: 'how long applied entries stay in the log; a topic that is made for it keeps them 7d at least',
+    },
     span('1m', '365d', '1d'),
   ),
   migrate: setting(
@@ -118,7 +121,7 @@ export const SETTINGS = {
     size('1MiB', '4GiB', '64MiB'),
   ),
   lease: setting(
-    { variable: 'ONELANE_LEASE', about: 'how long a silent consumer keeps its partitions' },
+    { variable: 'ONELANE_LEASE', about: 'how long a silent consumer keeps its partitions; with Kafka at least 6s' },
     span('1s', '10m', '4s'),
   ),
   drain: setting({ variable: 'ONELANE_DRAIN', about: 'how long stopping may take' }, span('1s', '10m', '8s')),
