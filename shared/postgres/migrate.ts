@@ -51,7 +51,7 @@ export async function migrate(
   if (pending(before, known) === undefined) return;
   if (mode === 'never') {
     throw new MigrationNeeded(
-      `schema "${db.schema}" is at migration ${from} and this version needs ${highest(known)}: run onelane migrate, or set ONELANE_MIGRATE=auto`,
+      `schema "${db.schema}" ${from === 0 ? 'has no tables of Onelane' : `is at migration ${from} and this version needs ${highest(known)}`}: run onelane migrate, or set ONELANE_MIGRATE=auto`,
     );
   }
   for (;;) {
@@ -59,6 +59,11 @@ export async function migrate(
     if (applied === null) break;
     observe({ kind: 'migrated', from: applied - 1, to: applied });
   }
+}
+
+/** Whether no process of any version has been in this schema, or there is none. */
+export async function isUntouched(db: Database): Promise<boolean> {
+  return (await appliedMigrations(db)).length === 0;
 }
 
 /** For processes that run while another one migrates: throws DatabaseNewer once a breaking migration has overtaken them. */

@@ -19,7 +19,8 @@ export interface Program {
   /** The same for text. */
   printed(pattern: RegExp): Promise<string>;
   signal(name: NodeJS.Signals): void;
-  write(text: string): void;
+  /** To its standard input, which ends with it unless there is more to come. */
+  write(text: string, then?: 'end' | 'more'): void;
 }
 
 export type Said = Readonly<Record<string, unknown>>;
@@ -98,8 +99,9 @@ class Running implements Program {
     this.#child.kill(name);
   }
 
-  write(text: string): void {
-    this.#child.stdin.end(text);
+  write(text: string, then: 'end' | 'more' = 'end'): void {
+    if (then === 'end') this.#child.stdin.end(text);
+    else this.#child.stdin.write(text);
   }
 
   #until<T>(find: () => T | undefined): Promise<T> {
