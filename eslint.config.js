@@ -74,7 +74,7 @@ const EXIT = [
 ];
 
 export default tseslint.config(
-  { ignores: ['**/dist/', '**/node_modules/', '**/.onelane/', 'coverage/', 'examples/*/data/'] },
+  { ignores: ['**/dist/', '**/node_modules/', '**/.onelane*/', 'coverage/', 'examples/*/data/'] },
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   {
     files: ['**/*.ts'],

@@ -30,9 +30,31 @@ export function readChanges(file: string): readonly Change[] {
     });
 }
 
-/** Path to blob. */
+/** Path to blob. Throws with what the file is instead. */
 export function readTree(file: string): ReadonlyMap<string, string> {
-  return new Map(Object.entries(treeSchema.parse(parse(readText(file), file, 0))));
+  const text = readText(file);
+  const parsed = treeSchema.safeParse(parseTree(text, file));
+  if (!parsed.success) throw new Error(`${file} is no tree {"path":"blob"}: ${z.prettifyError(parsed.error)}`);
+  return new Map(Object.entries(parsed.data));
+}
+
+function parseTree(text: string, file: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    const [first = ''] = text.split('\n', 1);
+    const found = isJson(first) ? 'has a JSON value on each line, as a history has' : 'is no JSON';
+    throw new Error(`${file} ${found}: a tree is one JSON object {"path":"blob"}`, { cause });
+  }
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function parse(text: string, file: string, index: number): unknown {

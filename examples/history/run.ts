@@ -12,56 +12,80 @@ import { loadConfig } from '../../operators/wiring/load-config.ts';
 import { runSystem, type RunningSystem } from '../../operators/wiring/run-system.ts';
 import { compare, prefixesFor } from './compare.ts';
 import { readChanges, readTree, type Change } from './input.ts';
+import { countOutcomes, databaseNow, type Counts } from './outcomes.ts';
 import { sendAll, waitForOutcomes } from './send.ts';
 
+const DATA_DIRECTORY = '.onelane-history';
 const USAGE = `usage: npm run example:history [-- [FILE --expect TREE] [--repeat N]]
 
   FILE           newline-delimited JSON, packed or not: {"n","path","from","to","commit","time"}
   --expect TREE  JSON, packed or not: {"path":"blob"}, the tree at the end of FILE
   --repeat N     send it under N path prefixes (1 to 1000; default 1: no prefix)
+  --help         print this
+
+Data is kept under ${DATA_DIRECTORY}/ of the working directory, one folder for each FILE, so that a second run finds what the first
+one did. Remove it when you have seen enough.
 `;
 const REPEAT_MAX = 1_000;
 const DIFFERENCES_SHOWN = 20;
 const HERE = join(dirname(createRequire(import.meta.url).resolve('onelane/package.json')), 'examples', 'history');
+const SCHEMA = 'onelane_history';
 
 interface Wanted {
   readonly changes: readonly Change[];
   readonly tree: ReadonlyMap<string, string>;
   readonly prefixes: readonly string[];
-  /** Kept between runs: a second run finds what the first one did. */
   readonly dataDirectory: string;
 }
 
 const wanted = readWanted();
-if (wanted === null) {
-  process.stderr.write(USAGE);
+if (wanted === 'help') {
+  process.stdout.write(USAGE);
+} else if ('wrong' in wanted) {
+  process.stderr.write(`${wanted.wrong}\n\n${USAGE}`);
   process.exitCode = 2;
 } else {
   process.exitCode = (await run(wanted)) ? 0 : 1;
 }
 
-function readWanted(): Wanted | null {
+function readWanted(): Wanted | 'help' | { readonly wrong: string } {
   try {
     const { positionals, values } = parseArgs({
       allowPositionals: true,
-      options: { expect: { type: 'string' }, repeat: { type: 'string', default: '1' } },
+      options: {
+        expect: { type: 'string' },
+        repeat: { type: 'string', default: '1' },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
     });
-    const repeat = Number(values.repeat);
-    const [file, ...more] = positionals;
-    if (more.length > 0 || (file === undefined) !== (values.expect === undefined)) return null;
-    if (!Number.isInteger(repeat) || repeat < 1 || repeat > REPEAT_MAX) return null;
-    const changesFile = file === undefined ? join(HERE, 'fastify-changes.ndjson.gz') : resolve(file);
-    const treeFile = values.expect === undefined ? join(HERE, 'fastify-final.json.gz') : resolve(values.expect);
-    return {
-      changes: readChanges(changesFile),
-      tree: readTree(treeFile),
-      prefixes: prefixesFor(repeat),
-      dataDirectory: join(HERE, file === undefined ? '.onelane' : `.onelane-${fingerprint(changesFile)}`),
-    };
+    return values.help ? 'help' : wantedOf(positionals, values);
   } catch (thrown) {
-    process.stderr.write(`${thrown instanceof Error ? thrown.message : String(thrown)}\n\n`);
-    return null;
+    return { wrong: thrown instanceof Error ? thrown.message : String(thrown) };
   }
+}
+
+/** Throws with the sentence that whoever typed it needs. */
+function wantedOf(files: readonly string[], given: { readonly expect?: string; readonly repeat: string }): Wanted {
+  const [file, ...more] = files;
+  const repeat = Number(given.repeat);
+  if (more.length > 0) throw new Error(`one FILE at a time: ${more.join(' ')} is too much`);
+  if (file !== undefined && given.expect === undefined) {
+    throw new Error(`${file} needs --expect TREE, the tree that it must end in`);
+  }
+  if (file === undefined && given.expect !== undefined) {
+    throw new Error(`--expect ${given.expect} needs FILE, the history that ends in this tree`);
+  }
+  if (!Number.isInteger(repeat) || repeat < 1 || repeat > REPEAT_MAX) {
+    throw new Error(`--repeat is "${given.repeat}": give a whole number from 1 to ${REPEAT_MAX}`);
+  }
+  const changesFile = file === undefined ? join(HERE, 'fastify-changes.ndjson.gz') : resolve(file);
+  const treeFile = given.expect === undefined ? join(HERE, 'fastify-final.json.gz') : resolve(given.expect);
+  return {
+    changes: readChanges(changesFile),
+    tree: readTree(treeFile),
+    prefixes: prefixesFor(repeat),
+    dataDirectory: resolve(DATA_DIRECTORY, file === undefined ? 'fastify' : fingerprint(changesFile)),
+  };
 }
 
 /** Each history has a table of its own. */
@@ -71,19 +95,21 @@ function fingerprint(file: string): string {
 
 async function run({ changes, tree, prefixes, dataDirectory }: Wanted): Promise<boolean> {
   const total = changes.length * prefixes.length;
-  say(`Starting a system of its own, data in ${dataDirectory}`);
   const system = await startSystem(dataDirectory);
   try {
+    say(`A system of its own is up, data in ${system.dataDirectory ?? 'the database that DATABASE_URL names'}`);
     const url = system.url ?? '';
+    const databaseUrl = system.foundation.database.url;
+    const since = await databaseNow(databaseUrl);
     const startedMs = performance.now();
     const bar = openBar(total);
-    const lasts = await sendAll({ url, changes, prefixes, onAccepted: (commands) => bar.increment(commands) });
+    const sent = await sendAll({ url, changes, prefixes, onAccepted: (commands) => bar.increment(commands) });
     bar.stop();
     say('Waiting for the last outcome');
-    await waitForOutcomes(url, lasts);
+    await waitForOutcomes(url, sent.lasts);
     const seconds = (performance.now() - startedMs) / 1_000;
-    const counts = await readCounts(url);
-    const wrong = await compare({ databaseUrl: system.foundation.database.url, changes, tree, prefixes });
+    const counts = await countOutcomes({ databaseUrl, schema: SCHEMA, ids: sent.ids, since });
+    const wrong = await compare({ databaseUrl, changes, tree, prefixes });
     for (const sentence of wrong.slice(0, DIFFERENCES_SHOWN)) say(`  ${sentence}`);
     say(summary({ total, seconds, counts, differences: wrong.length }));
     return wrong.length === 0 && counts.rejected === 0 && counts.parked === 0;
@@ -94,30 +120,10 @@ async function run({ changes, tree, prefixes, dataDirectory }: Wanted): Promise<
 
 async function startSystem(dataDirectory: string): Promise<RunningSystem> {
   const config = await loadConfig('onelane.config.ts', HERE);
-  const settings = readSettings({ httpPort: '0', schema: 'onelane_history', dataDirectory, logLevel: 'warn' });
+  const settings = readSettings({ httpPort: '0', schema: SCHEMA, dataDirectory, logLevel: 'warn' });
   const write = (line: string) => process.stderr.write(line);
   const observe = logEvents(openLogger(settings.logLevel, readableLines(write)));
   return runSystem({ parts: 'both', embedded: 'start', settings, config, observe });
-}
-
-interface Counts {
-  readonly applied: number;
-  readonly repeated: number;
-  readonly rejected: number;
-  readonly parked: number;
-}
-
-/** What the lanes of this run have counted. */
-async function readCounts(url: string): Promise<Counts> {
-  const text = await (await fetch(`${url}/metrics`)).text();
-  const count = (outcome: string) =>
-    Number(new RegExp(`^onelane_commands_total{outcome="${outcome}"} (\\d+)$`, 'm').exec(text)?.[1] ?? 0);
-  return {
-    applied: count('applied'),
-    repeated: count('repeated'),
-    rejected: count('rejected'),
-    parked: count('parked'),
-  };
 }
 
 function summary(of: {
@@ -133,7 +139,7 @@ function summary(of: {
     `commands    ${number(total)}`,
     `seconds     ${seconds.toFixed(1).padStart(12)}   (${Math.round(total / seconds).toLocaleString('en')} commands/s)`,
     `applied     ${number(counts.applied)}`,
-    `repeats     ${number(counts.repeated)}   (sent before: the first outcome stands, nothing was changed)`,
+    `repeats     ${number(counts.repeats)}   (sent before: the first outcome stands, nothing was changed)`,
     `rejections  ${number(counts.rejected)}`,
     `parked      ${number(counts.parked)}`,
     `differences ${number(differences)}   (the table against the tree)`,

@@ -30,8 +30,15 @@ const resultSchema = z.object({
 });
 type Result = z.infer<typeof resultSchema>;
 
+export interface Sent {
+  /** Of all that was sent, as Onelane knows it. */
+  readonly ids: readonly string[];
+  readonly lasts: readonly LastCommand[];
+}
+
 /** Resolves when every command is in the log. Nothing later of a path is sent before what is earlier was accepted. */
-export async function sendAll(given: SendGiven): Promise<readonly LastCommand[]> {
+export async function sendAll(given: SendGiven): Promise<Sent> {
+  const ids: string[] = [];
   const lasts = new Map<number, LastCommand>();
   const perPrefix = Math.max(1, Math.floor(LINES_PER_REQUEST / given.prefixes.length));
   for (let from = 0; from < given.changes.length; from += perPrefix) {
@@ -41,6 +48,7 @@ export async function sendAll(given: SendGiven): Promise<readonly LastCommand[]>
       const results = await post(given.url, lines);
       for (const { id, partition, position } of results.filter(isAccepted)) {
         if (id === undefined || partition === undefined || position === undefined || position === null) continue;
+        ids.push(id);
         if (position >= (lasts.get(partition)?.position ?? -1)) lasts.set(partition, { id, position });
       }
       const again = lines.filter((_, at) => !isAccepted(results[at]));
@@ -49,7 +57,7 @@ export async function sendAll(given: SendGiven): Promise<readonly LastCommand[]>
       lines = again;
     }
   }
-  return [...lasts.values()];
+  return { ids, lasts: [...lasts.values()] };
 }
 
 /** Resolves when each of these commands has an outcome. */

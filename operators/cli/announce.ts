@@ -3,7 +3,7 @@ import { relative } from 'node:path';
 import type { ResourceTypes } from '../../shared/resources/resource-type.ts';
 import { samplePayload } from '../wiring/sample-payload.ts';
 import type { RunningSystem } from '../wiring/run-system.ts';
-import type { Output } from './output.ts';
+import { counted, type Output } from './output.ts';
 
 export function announce(output: Output, title: string, running: RunningSystem): void {
   const { foundation, url, healthUrl, dataDirectory } = running;
@@ -13,7 +13,7 @@ export function announce(output: Output, title: string, running: RunningSystem):
     ['health', healthUrl === null ? null : `${healthUrl}/health/ready  (metrics at /metrics)`],
     ['data', dataDirectory ?? whereOf(database.url)],
     ['config', `${relative(process.cwd(), config.file)}: ${namesOf(config.types)}`],
-    ['log', `${system.transport}, ${system.partitions} partitions, schema ${database.schema}`],
+    ['log', `${system.transport}, ${counted(system.partitions, 'partition')}, schema ${database.schema}`],
   ].filter(([, text]) => text !== null);
   const facts = lines.map(([name, text]) => `  ${String(name).padEnd(8)}${String(text)}`);
   output.say(['', `${title}`, '', ...facts].join('\n'), {

@@ -16,6 +16,7 @@ import { refuseInsecure } from '../wiring/producer.ts';
 import { readSystemStatus } from '../wiring/readings.ts';
 import { runningOrNamed } from '../wiring/server-url.ts';
 import { fail, ok, warn, type Check, type Ground, type Verdict } from './findings.ts';
+import { counted } from './output.ts';
 
 export interface Found {
   readonly config: LoadedConfig;
@@ -87,7 +88,7 @@ export const CHECKS: readonly Check<Found>[] = [
       const system = await openSystem(database, ground.given.settings);
       ground.found = { ...ground.found, system };
       return ok(
-        `${system.id}: ${system.partitions} partitions, transport ${system.transport}, channel ${system.channel}`,
+        `${system.id}: ${counted(system.partitions, 'partition')}, transport ${system.transport}, channel ${system.channel}`,
       );
     },
   },
@@ -151,8 +152,12 @@ async function configSql({ config, schema }: Partial<Found>): Promise<Verdict> {
   if (config === undefined || schema === undefined) return fail('no config', null);
   const pending = await pendingConfigSql(schema, config.sql);
   return pending.length === 0
-    ? ok(`${config.sql.length} files have run`)
-    : warn(`${pending.join(', ')} has not run`, 'run onelane migrate, or let the next start do it');
+    ? ok(
+        config.sql.length === 0
+          ? 'the config names none'
+          : `have run: ${config.sql.map(({ name }) => name).join(', ')}`,
+      )
+    : warn(`not run yet: ${pending.join(', ')}`, 'run onelane migrate, or let the next start do it');
 }
 
 async function tables({ config, schema }: Partial<Found>): Promise<Verdict> {
@@ -177,14 +182,14 @@ async function log(ground: Ground<Found>): Promise<Verdict> {
   ground.found = { ...ground.found, transport };
   if (ends.length !== system.partitions) {
     return fail(
-      `it has ${ends.length} partitions, the system has ${system.partitions}`,
+      `it has ${counted(ends.length, 'partition')}, the system has ${system.partitions}`,
       'name the channel of this system',
     );
   }
   // It is there, so nothing is made: it is only checked.
   await transport.provision(system.partitions);
   return warnings.length === 0
-    ? ok(`${ends.length} partitions can be read`)
+    ? ok(`readable: ${counted(ends.length, 'partition')}`)
     : warn(warnings.join('; '), 'nothing is lost yet: change it before an outage does');
 }
 
@@ -204,12 +209,15 @@ async function lanes({ database, transport }: Partial<Found>): Promise<Verdict> 
     return warn('no consumer runs', 'start onelane consumer or onelane up');
   const idle = partitions.filter(({ status }) => status.lease === null || status.lease.isExpired).length;
   if (idle > 0)
-    return warn(`${idle} partitions have no reader`, 'look again in a few seconds; then at the log of the consumers');
+    return warn(
+      `without a reader: ${counted(idle, 'partition')}`,
+      'look again in a few seconds; then at the log of the consumers',
+    );
   if (setAside.holds > 0) {
     return warn(
-      `${setAside.holds} resources are held with ${setAside.parked} parked commands`,
-      'onelane status shows how many',
+      `held: ${counted(setAside.holds, 'resource')} with ${counted(setAside.parked, 'parked command')}`,
+      'onelane status shows which, and by which command',
     );
   }
-  return ok(`all ${partitions.length} partitions are read`);
+  return ok(`all are read: ${counted(partitions.length, 'partition')}`);
 }

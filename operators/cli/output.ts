@@ -9,6 +9,8 @@ export interface Output {
   say(text: string, document: object): void;
   /** To standard output, for people only. */
   tell(text: string): void;
+  /** To standard output, for scripts only. */
+  report(document: object): void;
   /** To standard error. */
   warn(text: string, document: object): void;
 }
@@ -27,6 +29,9 @@ export function openOutput(form: Output['form']): Output {
     tell: (text) => {
       if (form === 'text') process.stdout.write(`${text}\n`);
     },
+    report: (document) => {
+      if (form === 'json') write(process.stdout, '', document);
+    },
     warn: (text, document) => {
       write(process.stderr, text, document);
     },
@@ -44,6 +49,11 @@ export function tellError(output: Output, error: Error): void {
   }
   const code = 'code' in error && typeof error.code === 'string' ? error.code : 'unexpected';
   output.warn(`onelane: ${error.stack ?? describeError(error)}`, { code, message: describeError(error) });
+}
+
+/** `1 command`, `2 commands`. */
+export function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }
 
 /** Columns as wide as their widest cell; numbers to the right. */

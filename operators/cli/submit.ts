@@ -10,9 +10,11 @@ import { systemClock } from '../../shared/process/time.ts';
 import { openExistingSystem, type ExistingSystem } from '../wiring/existing-system.ts';
 import { loadConfig, type LoadedConfig } from '../wiring/load-config.ts';
 import { runningOrNamed } from '../wiring/server-url.ts';
-import type { CommandGiven, CommandSpec } from './command.ts';
+import { EXIT, type CommandEnd, type CommandGiven, type CommandSpec } from './command.ts';
+import { counted, type Output } from './output.ts';
 import { OF_KAFKA } from './serve.ts';
-import { submitLines, type LineReport, type Tally } from './submit-lines.ts';
+import { listenToSignals } from './stop-signals.ts';
+import { submitLines, type LineReport, type Stopped, type Submitted, type Tally } from './submit-lines.ts';
 
 export class FileUnreadable extends OnelaneError {
   readonly code = 'file-unreadable' as const;
@@ -25,9 +27,15 @@ export const submit: CommandSpec = {
   summary: 'Send a file of commands, one JSON object a line, in its order',
   argument: {
     name: 'file',
-    about: 'newline-delimited JSON: {"type","subject","data"} or CloudEvents; - reads standard input',
+    about:
+      'newline-delimited JSON: {"type","subject","data"} or CloudEvents; - reads standard input; with an "id" of its own on each line a file can be sent again and takes effect once',
   },
-  options: [{ flag: '--wait', about: 'wait for every outcome; end with 1 unless all were applied' }],
+  options: [
+    {
+      flag: '--wait',
+      about: 'wait for every outcome; end with 1 unless all were applied (without it: unless all were accepted)',
+    },
+  ],
   settings: ['inFlight', ...OF_KAFKA],
   examples: [
     'onelane submit commands.ndjson',
@@ -49,6 +57,7 @@ export const submit: CommandSpec = {
 };
 
 interface Source {
+  readonly name: string;
   readonly stream: Readable;
   /** null: unknown until it ends. */
   readonly bytes: number | null;
@@ -58,7 +67,7 @@ interface Source {
 async function submitFile(
   { settings, observe, output, options }: CommandGiven,
   parts: { readonly source: Source; readonly system: ExistingSystem; readonly config: LoadedConfig },
-): Promise<'done' | 'failed'> {
+): Promise<CommandEnd> {
   const { system, source } = parts;
   const effects = { observe, clock: systemClock };
   const submitter = openSubmitter({
@@ -73,7 +82,7 @@ async function submitFile(
   const progress = openProgress(source);
   try {
     await submitter.firstAttempt;
-    const tally = await submitLines({
+    const submitted = await submitLines({
       stream: source.stream,
       submitter,
       watch,
@@ -81,15 +90,51 @@ async function submitFile(
       report: (line) => {
         output.warn(textOfLine(line), line);
       },
+      confirm: output.report,
+      stop: stopAsked(output),
+      answerMsMax: settings.drain,
     });
     progress.end();
-    output.say(textOf(tally, watch), { status: 'submitted', ...tally });
-    return isGood(tally, watch) ? 'done' : 'failed';
+    return tellEnd(output, submitted, watch);
+  } catch (thrown) {
+    throw source.stream.errored === null ? thrown : unreadable(source.name, asError(thrown));
   } finally {
     progress.end();
     await watch?.close();
     await submitter.close(settings.drain);
   }
+}
+
+/** The first signal asks, the second does not wait. */
+function stopAsked(output: Output): AbortSignal {
+  const stop = new AbortController();
+  const signals = listenToSignals(() => process.exit(EXIT.failed));
+  void signals.asked.then(() => {
+    output.warn('\nStopping: waiting for answers to what was sent', { status: 'stopping' });
+    stop.abort();
+  });
+  return stop.signal;
+}
+
+function tellEnd(output: Output, { tally, stopped }: Submitted, watch: OutcomeWatch | null): CommandEnd {
+  if (stopped !== null) {
+    output.say(`${textOf(tally, watch)}\n${textOfStop(stopped)}`, { status: 'interrupted', ...tally, ...stopped });
+    return 'failed';
+  }
+  output.say(textOf(tally, watch), { status: 'submitted', ...tally });
+  return isGood(tally, watch) ? 'done' : 'failed';
+}
+
+/** What whoever runs it again must know. */
+function textOfStop({ lastLine, unanswered, firstUnanswered }: Stopped): string {
+  const open =
+    unanswered === 0
+      ? ''
+      : ` Of ${counted(unanswered, 'command')}, the first in line ${firstUnanswered}, it is not known whether they were accepted.`;
+  return [
+    `Interrupted: sent up to line ${lastLine}, nothing after it.${open}`,
+    `Lines that have an id can be sent again and take effect once; without ids go on behind line ${lastLine}.`,
+  ].join('\n');
 }
 
 function isGood({ lines, accepted, applied }: Tally, watch: OutcomeWatch | null): boolean {
@@ -100,27 +145,34 @@ function textOf(
   { lines, accepted, invalid, notStored, applied, rejected, parked, pending }: Tally,
   watch: OutcomeWatch | null,
 ): string {
-  const sent = `${lines} commands: ${accepted} accepted, ${invalid} invalid, ${notStored} not stored`;
+  const sent = `${counted(lines, 'command')}: ${accepted} accepted, ${invalid} invalid, ${notStored} not stored`;
+  const advice = accepted === 0 ? '' : '; what becomes of them --wait would tell';
   return watch === null
-    ? sent
+    ? sent + advice
     : `${sent}; ${applied} applied, ${rejected} rejected, ${parked} parked, ${pending} without an outcome`;
 }
 
 function textOfLine({ line, status, code, detail }: LineReport): string {
-  return `line ${line}: ${status}${code === null ? '' : ` (${code})`}: ${detail}`;
+  // A detail that was written for a body of many lines names its line, too.
+  const said = detail.replace(/^Line \d+:? /, '');
+  return `line ${line}: ${status}${code === null ? '' : ` (${code})`}: ${said}`;
 }
 
 async function openSource(file: string): Promise<Source> {
-  if (file === '-') return { stream: process.stdin, bytes: null, bytesRead: () => 0 };
+  if (file === '-') return { name: 'standard input', stream: process.stdin, bytes: null, bytesRead: () => 0 };
   try {
-    const { size } = await stat(file);
+    const found = await stat(file);
+    if (found.isDirectory()) throw new FileUnreadable(`${file} is a directory: name a file in it`);
     const stream = createReadStream(file);
     await new Promise((resolve, reject) => stream.once('open', resolve).once('error', reject));
-    return { stream, bytes: size, bytesRead: () => stream.bytesRead };
+    return { name: file, stream, bytes: found.size, bytesRead: () => stream.bytesRead };
   } catch (thrown) {
-    const cause = asError(thrown);
-    throw new FileUnreadable(`${file} cannot be read: ${cause.message}`, { cause });
+    throw thrown instanceof FileUnreadable ? thrown : unreadable(file, asError(thrown));
   }
+}
+
+function unreadable(name: string, cause: Error): FileUnreadable {
+  return new FileUnreadable(`${name} cannot be read: ${cause.message}`, { cause });
 }
 
 interface Progress {

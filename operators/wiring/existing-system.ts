@@ -1,6 +1,6 @@
 // Owns the way to a system that some other process has made: looked at, never changed.
 import { closeDatabase, openDatabase, type Database } from '../../shared/postgres/database.ts';
-import { migrate } from '../../shared/postgres/migrate.ts';
+import { isUntouched, migrate } from '../../shared/postgres/migrate.ts';
 import { schemaName } from '../../shared/postgres/schema-name.ts';
 import { readSystem, type System } from '../../shared/postgres/system.ts';
 import { OnelaneError } from '../../shared/process/errors.ts';
@@ -18,11 +18,12 @@ export type ExistingSystem = Omit<Foundation, 'config'>;
 
 const POOL_MAX = 4;
 
-/** Throws MigrationNeeded or SystemMissing where no process of this version has been yet. */
+/** Throws SystemMissing where no process has been yet, MigrationNeeded where none of this version has. */
 export async function openExistingSystem(given: Omit<FoundationGiven, 'config'>): Promise<ExistingSystem> {
   const { url, settings, observe, clock } = given;
   const database = await openDatabase({ url, schema: schemaName(settings.schema), poolMax: POOL_MAX, observe });
   try {
+    if (await isUntouched(database)) throw noSystem(database);
     await migrate(database, 'never', observe);
     const system = await knownSystem(database);
     const transport = transportOf(system, database, given);
@@ -37,6 +38,12 @@ export async function openExistingSystem(given: Omit<FoundationGiven, 'config'>)
     await closeDatabase(database);
     throw cause;
   }
+}
+
+function noSystem({ schema }: Database): SystemMissing {
+  return new SystemMissing(
+    `there is no system in schema "${schema}" of this database: correct ONELANE_SCHEMA or DATABASE_URL, or start onelane up, api or consumer once`,
+  );
 }
 
 export async function knownSystem(database: Database): Promise<System> {

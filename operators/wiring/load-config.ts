@@ -1,6 +1,6 @@
 // Owns finding and loading the developer's config file, TypeScript or not, without a build.
 import { existsSync, readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { dirname, resolve, sep } from 'node:path';
 import { createJiti } from 'jiti';
 import * as frontDoor from '../../shared/resources/index.ts';
 import { ConfigMalformed, isConfig, sqlFiles, type OnelaneConfig } from '../../shared/resources/define-config.ts';
@@ -59,7 +59,7 @@ async function importFile(file: string): Promise<unknown> {
     return await jiti.import(file);
   } catch (thrown) {
     const cause = asError(thrown);
-    throw new ConfigNotLoaded(`${file} cannot be loaded: ${firstLines(cause)}`, { cause });
+    throw new ConfigNotLoaded(`${file} cannot be loaded: ${firstLines(cause)}${placeOf(cause, file)}`, { cause });
   }
 }
 
@@ -92,5 +92,31 @@ const LINES_MAX = 6;
 /** A parser's message goes on with a picture of the place; a stack is for nobody here. */
 function firstLines(error: Error): string {
   const code = 'code' in error && typeof error.code === 'string' ? `${error.code}: ` : '';
-  return code + error.message.split('\n').slice(0, LINES_MAX).join('\n');
+  // A missing module goes on with all files that led to it: `placeOf` names the one that asked for it.
+  const lines = isModuleMissing(error) ? 1 : LINES_MAX;
+  return code + error.message.split('\n').slice(0, lines).join('\n');
+}
+
+const FRAME = /(?:\(|at )(?:file:\/\/)?([^()]+):(\d+):(\d+)\)?$/;
+
+/** Where in the developer's own files it was thrown; '' where the message says it, or nothing does. */
+function placeOf(error: Error, file: string): string {
+  if (isModuleMissing(error)) {
+    const stack: unknown = Reflect.get(error, 'requireStack');
+    return Array.isArray(stack) && typeof stack[0] === 'string' ? `, imported by ${stack[0]}` : '';
+  }
+  const home = dirname(file) + sep;
+  const frames = (error.stack ?? '').split('\n').map((line) => FRAME.exec(line));
+  const ours = frames.find((frame) => isOfDeveloper(frame?.[1] ?? '', home));
+  if (ours === undefined || ours === null) return '';
+  const [, path = '', line = '', column = ''] = ours;
+  return error.message.includes(`${path}:`) ? '' : `, at ${path}:${line}:${column}`;
+}
+
+function isOfDeveloper(path: string, home: string): boolean {
+  return path.startsWith(home) && !path.includes(`${sep}node_modules${sep}`);
+}
+
+function isModuleMissing(error: Error): boolean {
+  return 'code' in error && error.code === 'MODULE_NOT_FOUND';
 }

@@ -2,9 +2,11 @@
 import type { Partition, Position } from '../../shared/command/identity.ts';
 import {
   readConsumers,
+  readHeld,
   readPartitions,
   readSetAside,
   type ConsumerStatus,
+  type HeldResource,
   type PartitionStatus,
   type SetAside,
 } from '../../shared/postgres/status-reads.ts';
@@ -23,18 +25,24 @@ export interface SystemReading {
   readonly partitions: readonly PartitionReading[];
   readonly consumers: readonly ConsumerStatus[];
   readonly setAside: SetAside;
+  /** The longest held, HELD_SHOWN_MAX at most. */
+  readonly held: readonly HeldResource[];
 }
+
+/** Who has more to repair than this repairs the oldest first. */
+export const HELD_SHOWN_MAX = 10;
 
 type Source = Pick<Foundation, 'database' | 'transport'>;
 
 /** Rejects when the database or the broker is away. */
 export async function readSystemStatus(from: Source, now: Date): Promise<SystemReading> {
-  const [partitions, consumers, setAside] = await Promise.all([
+  const [partitions, consumers, setAside, held] = await Promise.all([
     readLag(from, now),
     readConsumers(from.database),
     readSetAside(from.database),
+    readHeld(from.database, HELD_SHOWN_MAX),
   ]);
-  return { partitions, consumers, setAside };
+  return { partitions, consumers, setAside, held };
 }
 
 /**

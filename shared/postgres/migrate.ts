@@ -50,7 +50,7 @@ export async function migrate(
   if (pending(before, known) === undefined) return;
   if (mode === 'never') {
     throw new MigrationNeeded(
-      `schema "${db.schema}" is at migration ${from} and this version needs ${highest(known)}: run onelane migrate, or set ONELANE_MIGRATE=auto`,
+      `schema "${db.schema}" ${from === 0 ? 'has no tables of Onelane' : `is at migration ${from} and this version needs ${highest(known)}`}: run onelane migrate, or set ONELANE_MIGRATE=auto`,
     );
   }
   const patient = { ...db, pool: openPatientPool(db) };
@@ -63,6 +63,11 @@ export async function migrate(
   } finally {
     await patient.pool.end();
   }
+}
+
+/** Whether no process of any version has been in this schema, or there is none. */
+export async function isUntouched(db: Database): Promise<boolean> {
+  return (await appliedMigrations(db)).length === 0;
 }
 
 /** For processes that run while another one migrates: throws DatabaseNewer once a breaking migration has overtaken them. */

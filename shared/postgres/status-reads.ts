@@ -3,10 +3,14 @@ import {
   epoch,
   partition,
   position,
+  trustedCommandId,
+  trustedKey,
   trustedUuid,
+  type CommandId,
   type Epoch,
   type Partition,
   type Position,
+  type ResourceKey,
   type Uuid,
 } from '../command/identity.ts';
 import type { Database } from './database.ts';
@@ -46,7 +50,19 @@ export interface SetAside {
   readonly oldestHoldSince: Date | null;
 }
 
+/** A resource that is held, and the parked command that holds it. */
+export interface HeldResource {
+  readonly resource: ResourceKey;
+  readonly partition: Partition;
+  readonly since: Date;
+  /** null: it holds nothing any more and is about to be released. */
+  readonly blocker: { readonly id: CommandId; readonly code: string; readonly detail: string } | null;
+  /** Parked commands behind the blocker; stops at BEHIND_MAX. */
+  readonly behind: number;
+}
+
 export const COUNT_MAX = 100_000;
+export const BEHIND_MAX = 10_000;
 const CONSUMERS_MAX = 10_000;
 
 /** In the order of partitions. Expiry is judged by the database's clock. */
@@ -100,6 +116,38 @@ export async function readSetAside(db: Database): Promise<SetAside> {
   };
 }
 
+/** The longest held first, `limit` at most; beyond COUNT_MAX holds, of as many that were found first. */
+export async function readHeld(db: Database, limit: number): Promise<readonly HeldResource[]> {
+  const schema = quoted(db.schema);
+  const { rows } = await db.pool.query<HeldRow>(
+    `select h.resource, h.partition, h.since, b.id, b.code, b.detail,
+            (select count(*)::integer
+             from (select 1 from ${schema}.parked p where p.resource = h.resource limit ${BEHIND_MAX} + 1) bounded) as parked
+     from (select resource, partition, since
+           from (select resource, partition, since from ${schema}.hold limit ${COUNT_MAX}) bounded
+           order by since, resource
+           limit $1) h
+     left join lateral (select p.id, p.code, p.detail
+                        from ${schema}.parked p
+                        where p.resource = h.resource
+                        order by p.number
+                        limit 1) b on true
+     order by h.since, h.resource`,
+    [limit],
+  );
+  return rows.map(heldResource);
+}
+
+interface HeldRow {
+  readonly resource: string;
+  readonly partition: number;
+  readonly since: Date;
+  readonly id: string | null;
+  readonly code: string | null;
+  readonly detail: string | null;
+  readonly parked: number;
+}
+
 interface PartitionRow {
   readonly partition: number;
   readonly epoch: string;
@@ -125,6 +173,17 @@ interface ConsumerRow {
   readonly expires_at: Date;
   readonly expired: boolean;
   readonly partitions: readonly number[];
+}
+
+function heldResource(row: HeldRow): HeldResource {
+  return {
+    resource: trustedKey(row.resource),
+    partition: partition(row.partition),
+    since: row.since,
+    blocker:
+      row.id === null ? null : { id: trustedCommandId(row.id), code: row.code ?? 'unknown', detail: row.detail ?? '' },
+    behind: Math.max(0, row.parked - 1),
+  };
 }
 
 function partitionStatus(row: PartitionRow): PartitionStatus {

@@ -1,9 +1,12 @@
 // Owns the guess at what a mistyped name was meant to be.
 
-/** The candidate with the fewest edits from `name`; the first of several; '' when there is none. */
-export function nearest(name: string, candidates: readonly string[]): string {
-  let best = '';
-  let fewest = Infinity;
+/** The share of a name that a slip of the finger may change. */
+const EDITED_MAX = 0.34;
+
+/** The candidate with the fewest edits from `name`; the first of several; null when none is so near that it may have been meant. */
+export function nearest(name: string, candidates: readonly string[]): string | null {
+  let best: string | null = null;
+  let fewest = Math.max(1, Math.floor(name.length * EDITED_MAX)) + 1;
   for (const candidate of candidates) {
     const count = edits(name, candidate);
     if (count >= fewest) continue;

@@ -246,7 +246,18 @@ function unknownVariables(env: SettingSources['env']): string[] {
   );
   return Object.keys(env)
     .filter((name) => name.startsWith('ONELANE_') && !known.includes(name) && !isInjected(name, env))
-    .map((name) => `${name} is not a setting: did you mean ${nearest(name, known)}? Rename it or unset it`);
+    .map((name) => {
+      const meant = nearest(withoutPrefix(name), known.map(withoutPrefix));
+      const found = known.find((each) => withoutPrefix(each) === meant);
+      return found === undefined
+        ? `${name} is not a setting: unset it; onelane up --help lists those there are`
+        : `${name} is not a setting: did you mean ${found}? Rename it or unset it`;
+    });
+}
+
+/** Some names are ours without it: who writes ONELANE_LOG_LEVEL means LOG_LEVEL. */
+function withoutPrefix(variable: string): string {
+  return variable.replace(/^ONELANE_/, '');
 }
 
 /** Kubernetes injects these for a Service called `onelane`, or `onelane-something`: never read, never unknown. */

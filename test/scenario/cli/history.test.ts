@@ -37,7 +37,9 @@ const figure = (stdout: string, name: string) =>
 async function send(...args: readonly string[]) {
   const { code, stdout } = await place.runHistory(['changes.ndjson', ...args]);
   const names = ['commands', 'applied', 'repeats', 'rejections', 'parked', 'differences'] as const;
-  return { code, ...Object.fromEntries(names.map((name) => [name, figure(stdout, name)])) };
+  const figures: Partial<Record<(typeof names)[number], number>> = {};
+  for (const name of names) figures[name] = figure(stdout, name);
+  return { code, ...figures };
 }
 
 test('a history is applied exactly; sent again it is repeats and changes nothing; under prefixes it is new', async () => {
@@ -61,8 +63,27 @@ test('a tree that differs is seen, path by path, and ends with 1', async () => {
   expect(stdout).toContain('more is missing');
 });
 
-test('usage that cannot be is told, and ends with 2', async () => {
-  for (const args of [['changes.ndjson'], ['--repeat', '0'], ['gone', '--expect', 'tree.json']]) {
-    expect(await place.runHistory(args)).toMatchObject({ code: 2, stderr: expect.stringContaining('usage:') });
-  }
+test('each of two runs at once counts its own commands', async () => {
+  const both = await Promise.all([send('--expect', 'tree.json'), send('--expect', 'tree.json')]);
+  for (const run of both) expect(run).toMatchObject({ code: 0, rejections: 0, differences: 0, commands: CHANGES });
+  for (const { applied = 0, repeats = 0 } of both) expect(applied + repeats).toBe(CHANGES);
+});
+
+test.each([
+  [['changes.ndjson'], 'changes.ndjson needs --expect TREE'],
+  [['--expect', 'tree.json'], '--expect tree.json needs FILE'],
+  [['--repeat', '0'], '--repeat is "0": give a whole number from 1 to 1000'],
+  [['--repeat', 'x'], '--repeat is "x"'],
+  [['--frobnicate'], "Unknown option '--frobnicate'"],
+  [['gone', '--expect', 'tree.json'], 'no such file'],
+  [['changes.ndjson', '--expect', 'changes.ndjson'], 'has a JSON value on each line, as a history has'],
+])('usage that cannot be, as %j, is told with its reason and ends with 2', async (args, reason) => {
+  const { code, stderr } = await place.runHistory(args);
+  expect(code).toBe(2);
+  expect(stderr).toContain(reason);
+  expect(stderr).toContain('usage:');
+});
+
+test('--help is no mistake', async () => {
+  expect(await place.runHistory(['--help'])).toMatchObject({ code: 0, stdout: expect.stringContaining('--repeat N') });
 });

@@ -25,6 +25,13 @@ async function status(): Promise<Said> {
   return JSON.parse(stdout) as Said;
 }
 
+/** Of all partitions together. */
+async function lag(): Promise<number> {
+  const { partitions } = await status();
+  // Our own program's answer.
+  return (partitions as readonly { readonly lagEntries: number }[]).reduce((sum, each) => sum + each.lagEntries, 0);
+}
+
 describe('consumers', () => {
   test('A second onelane consumer takes half of the partitions; stopping it gives them back', async () => {
     const first = await place.serve(['consumer']);
@@ -74,15 +81,9 @@ describe('onelane submit', () => {
     const { code, stdout, stderr } = await place.run(['submit', 'mixed.ndjson']);
     expect(code).toBe(1);
     expect(stdout).toContain('4 commands: 2 accepted, 2 invalid, 0 not stored');
-    expect(stderr).toMatch(/line 2: invalid \(json-invalid\)/);
+    expect(stderr).toMatch(/line 2: invalid \(json-invalid\): (?!Line)/);
     expect(stderr).toMatch(/line 4: invalid \(command-name-unknown\)/);
-    const { partitions } = await status();
-    // Our own program's answer.
-    const lag = (partitions as readonly { readonly lagEntries: number }[]).reduce(
-      (sum, each) => sum + each.lagEntries,
-      0,
-    );
-    expect(lag).toBe(2);
+    expect(await lag()).toBe(2);
   });
 
   test('waits for outcomes, from standard input too, and a second run changes nothing', async () => {
@@ -106,14 +107,42 @@ describe('onelane submit', () => {
     });
   });
 
+  test('tells scripts of every line, with the id that it is known by', async () => {
+    await place.serve(['up']);
+    const { stdout } = await place.run(['submit', '-', '--json'], line('open', 'a'));
+    const [accepted, end] = stdout.split('\n').slice(0, 2);
+    expect(JSON.parse(accepted ?? '')).toEqual({ line: 1, id: expect.any(String), status: 'accepted' });
+    expect(JSON.parse(end ?? '')).toMatchObject({ status: 'submitted', lines: 1, accepted: 1 });
+    const waited = await place.run(['submit', '-', '--wait', '--json'], line('open', 'a'));
+    expect(JSON.parse(waited.stdout.split('\n')[0] ?? '')).toMatchObject({ line: 1, status: 'applied' });
+  });
+
+  test.each([['--json'], ['--json', '--wait']])(
+    'that is interrupted says up to where it has sent, and ends with 1: %j',
+    async (...flags) => {
+      await place.serve(['api']);
+      // Standard input that goes on, and no consumer: by itself it would never end.
+      const submit = place.start(['submit', '-', ...flags]);
+      submit.write(`${line('open', 'a')}\n\n${line('open', 'b')}\n${line('open', 'c')}`, 'more');
+      await expect.poll(lag, { timeout: 20_000 }).toBe(2);
+      submit.signal('SIGINT');
+      expect(await submit.ended).toEqual({ code: 1, signal: null });
+      const said = await submit.said(({ status: how }) => how === 'interrupted');
+      expect(said).toMatchObject({ lines: 2, accepted: 2, lastLine: 3, unanswered: 0, firstUnanswered: null });
+      expect(said).toMatchObject({ pending: flags.length === 1 ? 0 : 2 });
+    },
+  );
+
   test('says what is wrong with the file, and with a schema that no process has been in', async () => {
-    expect(await place.run(['submit', 'gone.ndjson'])).toMatchObject({
-      code: 1,
-      stderr: expect.stringContaining('[file-unreadable]'),
-    });
+    for (const file of ['gone.ndjson', '.']) {
+      expect(await place.run(['submit', file])).toMatchObject({
+        code: 1,
+        stderr: expect.stringMatching(/^onelane: .*\[file-unreadable\]\n$/),
+      });
+    }
     expect(await place.run(['submit', '-'], '')).toMatchObject({
       code: 1,
-      stderr: expect.stringContaining('[migration-needed]'),
+      stderr: expect.stringMatching(/no system in schema "onelane".*\[system-missing\]/),
     });
     expect((await place.run(['migrate'])).code).toBe(0);
     expect(await place.run(['submit', '-'], '')).toMatchObject({
@@ -159,6 +188,31 @@ describe('a system', () => {
       stderr: expect.stringMatching(/table "account": column "balance" is integer.*\[table-mismatch\]/),
     });
     expect((await place.run(['doctor'])).stdout).toMatch(/FAIL {2}tables: .*balance/);
+  });
+
+  test('shows which resources are held, by which command and why', async () => {
+    await place.put(
+      'bank.sql',
+      'create table public.account (id text primary key, revision bigint not null, balance bigint not null check (balance < 10))',
+    );
+    await place.serve(['up']);
+    const deposit = (id: string, amount: number) =>
+      JSON.stringify({ id, type: 'account.deposit', subject: 'a', data: { amount } });
+    const open = JSON.stringify({ id: 'one', type: 'account.open', subject: 'a', data: {} });
+    await place.run(['submit', '-', '--wait'], [open, deposit('two', 10), deposit('three', 1)].join('\n'));
+    const { held } = await status();
+    expect(held).toEqual([
+      {
+        resource: 'account/a',
+        partition: expect.any(Number),
+        since: expect.any(String),
+        blocker: { id: expect.any(String), code: 'refused-by-database', detail: expect.stringContaining('check') },
+        behind: 1,
+      },
+    ]);
+    const { stdout } = await place.run(['status']);
+    expect(stdout).toMatch(/^held resource +since +by command +code +behind it +detail$/m);
+    expect(stdout).toMatch(/^account\/a +\S+ +\S+ +refused-by-database +1 {2}.*check/m);
   });
 
   test('shows people a table, and scripts a document', async () => {

@@ -66,6 +66,21 @@ describe('onelane up', () => {
     },
   );
 
+  test('SIGTERM to npm itself, which started it, ends everything in good order, too', async () => {
+    const { place } = await bundle();
+    const npm = place.npmStart(['--http-port', '0', '--json']);
+    const { pid } = await npm.said(({ status }) => status === 'serving');
+    const server = await place.serverPid();
+    try {
+      npm.signal('SIGTERM');
+      await npm.ended;
+      expect(npm.stdout()).toContain('"status":"stopped"');
+      expect([Number(pid), server ?? 0].map(isAlive)).toEqual([false, false]);
+    } finally {
+      if (isAlive(Number(pid))) process.kill(Number(pid), 'SIGKILL');
+    }
+  });
+
   test('starts and has the data after everything was killed with -9', async () => {
     const { place, open, deposit, balance } = await bundle();
     const first = await place.serve(['up']);

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { newCommandId, newUuid, type CommandId } from '../../../shared/command/identity.ts';
 import { ensureLedgerPartitions } from '../../../shared/postgres/ledger-partitions.ts';
 import { readOutcomes } from '../../../shared/postgres/ledger-reads.ts';
-import { readConsumers, readPartitions, readSetAside } from '../../../shared/postgres/status-reads.ts';
+import { readConsumers, readHeld, readPartitions, readSetAside } from '../../../shared/postgres/status-reads.ts';
 import { freshDatabase, type TestDatabase } from '../../support/database.ts';
 
 const opened: TestDatabase[] = [];
@@ -122,6 +122,26 @@ describe('status', () => {
         halted: { code: 'log-diverged' },
       },
     ]);
+  });
+
+  it('held resources are shown with what holds them, the longest held first, and no more than asked for', async () => {
+    const { database, pool, schema, park } = await bundle();
+    const [first, second, other] = [newCommandId(), newCommandId(), newCommandId()];
+    await park(second, 'a/1', 4);
+    await park(first, 'a/1', 3);
+    await park(other, 'a/2', 1);
+    const hold = (resource: string, since: Date) =>
+      pool.query(`insert into ${schema}.hold (resource, partition, since) values ($1, 1, $2)`, [resource, since]);
+    const [early, later] = [new Date('2026-11-01T00:00:00Z'), new Date('2026-11-02T00:00:00Z')];
+    await hold('a/2', later);
+    await hold('a/1', early);
+    await hold('a/3', new Date('2026-11-03T00:00:00Z'));
+    const blocker = { code: 'decide-threw', detail: 'boom' };
+    expect(await readHeld(database, 2)).toEqual([
+      { resource: 'a/1', partition: 1, since: early, blocker: { id: first, ...blocker }, behind: 1 },
+      { resource: 'a/2', partition: 1, since: later, blocker: { id: other, ...blocker }, behind: 0 },
+    ]);
+    expect((await readHeld(database, 10))[2]).toMatchObject({ resource: 'a/3', blocker: null, behind: 0 });
   });
 
   it('what is set aside is counted', async () => {

@@ -19,28 +19,32 @@ export interface Program {
   /** The same for text. */
   printed(pattern: RegExp): Promise<string>;
   signal(name: NodeJS.Signals): void;
-  write(text: string): void;
+  /** To its standard input, which ends with it unless there is more to come. */
+  write(text: string, then?: 'end' | 'more'): void;
 }
 
 export type Said = Readonly<Record<string, unknown>>;
 
 export interface ProgramGiven {
-  /** Default: the program itself. */
-  readonly script?: 'onelane' | 'history';
+  /** Default: the program itself. `npm start` is the package's script, run where the package is. */
+  readonly script?: 'onelane' | 'history' | 'npm start';
   readonly args: readonly string[];
   readonly cwd: string;
   readonly env?: Readonly<Record<string, string>>;
 }
 
-const DIST = new URL('../../../dist/', import.meta.url);
+const ROOT = new URL('../../../', import.meta.url);
+const DIST = new URL('dist/', ROOT);
 const SCRIPTS = { onelane: 'operators/cli/main.js', history: 'examples/history/run.js' } as const;
 
 /** Runs what `npm run build` made, as a user would. */
 export function startProgram({ script = 'onelane', args, cwd, env = {} }: ProgramGiven): Program {
-  const file = fileURLToPath(new URL(SCRIPTS[script], DIST));
+  const isNpm = script === 'npm start';
+  const file = fileURLToPath(new URL(SCRIPTS[isNpm ? 'onelane' : script], DIST));
   if (!existsSync(file)) throw new Error(`${file} is missing: run npm run build first`);
-  const child = spawn(process.execPath, [file, ...args], {
-    cwd,
+  const [command, first] = isNpm ? ['npm', ['start', '--']] : [process.execPath, [file]];
+  const child = spawn(command, [...first, ...args], {
+    cwd: isNpm ? fileURLToPath(ROOT) : cwd,
     // Nothing of ours: a setting of the test run must not reach the program.
     env: { PATH: process.env['PATH'] ?? '', HOME: cwd, ...env },
     stdio: ['pipe', 'pipe', 'pipe'],
@@ -95,8 +99,9 @@ class Running implements Program {
     this.#child.kill(name);
   }
 
-  write(text: string): void {
-    this.#child.stdin.end(text);
+  write(text: string, then: 'end' | 'more' = 'end'): void {
+    if (then === 'end') this.#child.stdin.end(text);
+    else this.#child.stdin.write(text);
   }
 
   #until<T>(find: () => T | undefined): Promise<T> {

@@ -12,6 +12,8 @@ export interface Workplace {
   /** Set for every program started here; null: none, and `up` starts an embedded server. */
   readonly databaseUrl: string | null;
   start(args: readonly string[], env?: Readonly<Record<string, string>>): Program;
+  /** Runs the package's own `npm start`; its data is kept here, too. */
+  npmStart(args: readonly string[]): Program;
   /** Starts a serving command with --json; resolves when it serves. */
   serve(args: readonly string[], env?: Readonly<Record<string, string>>): Promise<Program & { readonly url: string }>;
   /** Runs a command to its end. */
@@ -50,6 +52,8 @@ export async function openWorkplace(database: 'embedded' | 'own' | 'none'): Prom
     directory,
     databaseUrl,
     start,
+    npmStart: (args) =>
+      begin({ script: 'npm start', args: [...args, '--data-directory', join(directory, '.onelane')] }),
     serve: async (args, env) => {
       const program = start(
         [...args, '--json', '--http-port', '0'].slice(0, args[0] === 'consumer' ? -2 : undefined),

@@ -2,6 +2,7 @@
 import { posix } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import * as frontDoor from '../../../shared/resources/index.ts';
 import { GENERATED, partIn } from '../../support/docs/generated.ts';
 import { filesOf, textOf } from './tree.ts';
 
@@ -70,6 +71,9 @@ describe('documents', () => {
   });
 });
 
+/** What else the package exports. */
+const NO_COLUMNS = new Set(['z', 'contract', 'defineConfig', 'resourceType', 'tableRows']);
+
 describe('the README', () => {
   const readme = textOf('README.md');
 
@@ -80,6 +84,12 @@ describe('the README', () => {
     );
     expect(types.length).toBeGreaterThan(1);
     for (const { type } of types) expect(bank).toMatch(new RegExp(`\\b${type.replace(/^account\./, '')}: z\\.`));
+  });
+
+  it('names every kind of column that a developer can map', () => {
+    const kinds = Object.keys(frontDoor).filter((name) => !NO_COLUMNS.has(name));
+    expect(kinds.filter((kind) => !readme.includes(`\`${kind}\``) && !readme.includes(`\`${kind}(`))).toEqual([]);
+    expect(kinds).toContain('numeric');
   });
 
   it('says every guarantee, and docs/guarantees.md proves each', () => {

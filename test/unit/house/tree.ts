@@ -7,7 +7,7 @@ import ts from 'typescript';
 export const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..');
 export const PRODUCT_FOLDERS = ['shared', 'producers', 'consumers', 'operators'] as const;
 
-const NOT_OURS = new Set(['node_modules', 'dist', '.git', '.onelane', 'coverage']);
+const NOT_OURS = new Set(['node_modules', 'dist', '.git', 'coverage']);
 
 /** Every file of these folders (or of the whole repository), with `/` between the parts, sorted. */
 export function filesOf(folders: readonly string[] = ['.']): readonly string[] {
@@ -78,7 +78,7 @@ function walk(folder: string): readonly string[] {
     return [];
   }
   return entries.flatMap((entry) => {
-    if (NOT_OURS.has(entry.name)) return [];
+    if (NOT_OURS.has(entry.name) || entry.name.startsWith('.onelane')) return [];
     const path = join(folder, entry.name);
     return entry.isDirectory() ? walk(path) : [relative(ROOT, path).split(sep).join('/')];
   });

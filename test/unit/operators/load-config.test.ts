@@ -70,6 +70,20 @@ describe('a config', () => {
     await expect(load()).rejects.toThrow(directory);
   });
 
+  test.each([
+    ['throws', "import './other.ts'", "\n\nthrow new Error('no luck');", /: no luck, at .*other\.ts:3:\d+$/],
+    ['imports what is not there', "import './other.ts'", "import 'nonesuch'", /'nonesuch', imported by .*other\.ts$/],
+    [
+      'calls ours wrongly',
+      "import { defineConfig } from 'onelane';\nexport default defineConfig({\n  resources: [],\n});",
+      '',
+      /, at .*onelane\.config\.ts:2:\d+$/,
+    ],
+  ])('that %s is refused with the place, in one line', async (_why, text, other, said) => {
+    const { load } = await bundle({ 'onelane.config.ts': text, 'other.ts': other });
+    await expect(load()).rejects.toThrow(said);
+  });
+
   test('that names an SQL file which is not there is config-not-loaded', async () => {
     const { load } = await bundle({ 'onelane.config.ts': COUNTER });
     await expect(load()).rejects.toMatchObject({

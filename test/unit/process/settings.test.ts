@@ -109,6 +109,15 @@ describe('unknown variables', () => {
     expect(faults({ ONELANE_PARTITION: '4' })).toEqual([expect.stringContaining('did you mean ONELANE_PARTITIONS?')]);
   });
 
+  test('a name is taken for another one only if it is near it', () => {
+    const { faults } = bundle();
+    expect(faults({ ONELANE_FOO: '1' })).toEqual([
+      'ONELANE_FOO is not a setting: unset it; onelane up --help lists those there are',
+    ]);
+    expect(faults({ ONELANE_LOG_LEVEL: 'debug' })).toEqual([expect.stringContaining('did you mean LOG_LEVEL?')]);
+    expect(faults({ ONELANE_HTPP_PORT: '1' })).toEqual([expect.stringContaining('did you mean ONELANE_HTTP_PORT?')]);
+  });
+
   test('what Kubernetes injects for a Service is neither read nor unknown', () => {
     const { faults, read } = bundle();
     const injected = {
