@@ -44,15 +44,21 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
 }
 
-export function ratioLine(
+/** A ratio and what the product promises of it. */
+export interface Judged {
+  readonly line: string;
+  readonly isMet: boolean;
+}
+
+export function judged(
   what: string,
   ratio: number,
   goal: { readonly atLeast?: number; readonly atMost?: number },
-): string {
+): Judged {
   const { atLeast, atMost } = goal;
-  const met = (atLeast === undefined || ratio >= atLeast) && (atMost === undefined || ratio <= atMost);
+  const isMet = (atLeast === undefined || ratio >= atLeast) && (atMost === undefined || ratio <= atMost);
   const wanted = atLeast === undefined ? `≤ ${atMost ?? ''}` : `≥ ${atLeast}`;
-  return `${met ? 'met   ' : 'MISSED'}  ${ratio.toFixed(2).padStart(8)}  (goal ${wanted})  ${what}`;
+  return { isMet, line: `${isMet ? 'met   ' : 'MISSED'}  ${ratio.toFixed(2).padStart(8)}  (goal ${wanted})  ${what}` };
 }
 
 export function printFigures(title: string, figures: readonly Figure[]): void {

@@ -8,13 +8,13 @@ import { freshSchemas } from '../support/database.ts';
 import { accountTable } from './accounts.ts';
 import { loadHttp, type HttpLoad } from './http-load.ts';
 import type { BenchGiven } from './main.ts';
-import { median, ratioLine } from './measure.ts';
+import { median, judged, type Judged } from './measure.ts';
 
 const ROWS = 1_000;
 const ACCEPTED = 20_000;
 const WAITED = 500;
 
-export async function benchHttp({ url, rounds }: BenchGiven): Promise<readonly string[]> {
+export async function benchHttp({ url, rounds }: BenchGiven): Promise<readonly Judged[]> {
   // Each with a system of its own: what was accepted without waiting would stand before what is waited for.
   const first = await freshSchemas({ sql: accountTable(ROWS) });
   const second = await freshSchemas({ sql: accountTable(ROWS) });
@@ -44,10 +44,10 @@ export async function benchHttp({ url, rounds }: BenchGiven): Promise<readonly s
       `  median with wait, 1 connection: ours ${waiting.ours.toFixed(2)} ms, row lock ${waiting.bare.toFixed(2)} ms`,
     );
     return [
-      ratioLine('HTTP single without wait against a bare fastify + zod server', accepting.bare / accepting.ours, {
+      judged('HTTP single without wait against a bare fastify + zod server', accepting.bare / accepting.ours, {
         atLeast: 0.5,
       }),
-      ratioLine('HTTP single with wait, low load: median against a row lock over HTTP', waiting.ours / waiting.bare, {
+      judged('HTTP single with wait, low load: median against a row lock over HTTP', waiting.ours / waiting.bare, {
         atMost: 3,
       }),
     ];

@@ -7,10 +7,10 @@ import { lanes } from './lane.ts';
 import type { Load } from './load.ts';
 import type { Contender } from './measure.ts';
 import type { BenchGiven } from './main.ts';
-import { printFigures, ratioLine, takeTurns } from './measure.ts';
+import { printFigures, judged, takeTurns, type Judged } from './measure.ts';
 import { rowLock } from './row-lock.ts';
 
-export async function benchLane({ url, rounds }: BenchGiven): Promise<readonly string[]> {
+export async function benchLane({ url, rounds }: BenchGiven): Promise<readonly Judged[]> {
   const hot = await freshDatabase({ partitions: 1, sql: accountTable(1) });
   const wide = await freshDatabase({ partitions: 1, sql: accountTable(1_000) });
   try {
@@ -27,11 +27,11 @@ export async function benchLane({ url, rounds }: BenchGiven): Promise<readonly s
     printFigures('The lane alone (memory log)', figures);
     const [lock, hotLane, hotLoop, lane, loop] = figures.map((figure) => figure.median);
     return [
-      ratioLine('one hot row: the lane against select … for update, 32 clients', ratio(hotLane, lock), { atLeast: 60 }),
-      ratioLine('one hot row: the lane against a bare loop with the same writes', ratio(hotLane, hotLoop), {
+      judged('one hot row: the lane against select … for update, 32 clients', ratio(hotLane, lock), { atLeast: 60 }),
+      judged('one hot row: the lane against a bare loop with the same writes', ratio(hotLane, hotLoop), {
         atLeast: 0.7,
       }),
-      ratioLine('1,000 rows: the lane against a bare loop with the same writes', ratio(lane, loop), { atLeast: 0.7 }),
+      judged('1,000 rows: the lane against a bare loop with the same writes', ratio(lane, loop), { atLeast: 0.7 }),
     ];
   } finally {
     await hot.close();

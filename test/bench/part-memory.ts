@@ -6,13 +6,13 @@ import { accountTable } from './accounts.ts';
 import { layBacklog } from './lane.ts';
 import type { BenchGiven } from './main.ts';
 import type { DrainOrder, DrainPeak } from './memory-child.ts';
-import { ratioLine } from './measure.ts';
+import { judged, type Judged } from './measure.ts';
 import { postgresLog } from './part-transport.ts';
 
 const PARTITIONS = 4;
 const ROWS = 1_000;
 
-export async function benchMemory(_given: BenchGiven): Promise<readonly string[]> {
+export async function benchMemory(_given: BenchGiven): Promise<readonly Judged[]> {
   const small = await peakOf(100_000);
   const large = await peakOf(1_000_000);
   console.log('\nMemory of a process that drains a backlog');
@@ -22,7 +22,7 @@ export async function benchMemory(_given: BenchGiven): Promise<readonly string[]
     );
   }
   const growth = large.residentPeakBytes / small.residentPeakBytes;
-  return [ratioLine('peak memory at 1,000,000 against 100,000 commands of backlog', growth, { atMost: 1.2 })];
+  return [judged('peak memory at 1,000,000 against 100,000 commands of backlog', growth, { atMost: 1.2 })];
 }
 
 async function peakOf(count: number): Promise<DrainPeak> {

@@ -17,14 +17,14 @@ import { freshDatabase } from '../support/database.ts';
 import { accounts, accountTable } from './accounts.ts';
 import { bareLoop } from './bare-loop.ts';
 import type { Load } from './load.ts';
-import { ratioLine, printFigures, takeTurns, timed, type Contender } from './measure.ts';
+import { judged, printFigures, takeTurns, timed, type Contender, type Judged } from './measure.ts';
 import type { BenchGiven } from './main.ts';
 
 const BATCH = 500;
 const ACCOUNT = trustedTypeName('account');
 const HASH = 'ab'.repeat(32);
 
-export async function benchStore({ url, rounds }: BenchGiven): Promise<readonly string[]> {
+export async function benchStore({ url, rounds }: BenchGiven): Promise<readonly Judged[]> {
   const hot = await freshDatabase({ partitions: 1, sql: accountTable(1) });
   const wide = await freshDatabase({ partitions: 1, sql: accountTable(1_000) });
   try {
@@ -40,8 +40,8 @@ export async function benchStore({ url, rounds }: BenchGiven): Promise<readonly 
     printFigures('The store alone (plans made by hand)', figures);
     const [hotStore, hotLoop, store, loop] = figures.map((figure) => figure.median);
     return [
-      ratioLine('one hot row: the store against a bare loop', ratio(hotStore, hotLoop), { atLeast: 0.9 }),
-      ratioLine('1,000 rows: the store against a bare loop', ratio(store, loop), { atLeast: 0.9 }),
+      judged('one hot row: the store against a bare loop', ratio(hotStore, hotLoop), { atLeast: 0.9 }),
+      judged('1,000 rows: the store against a bare loop', ratio(store, loop), { atLeast: 0.9 }),
     ];
   } finally {
     await hot.close();

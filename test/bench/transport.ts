@@ -10,7 +10,7 @@ import type { Publisher, Routed, Transport } from '../../shared/transport/transp
 import { Consumer, Mine } from '../conformance/suite/consumer.ts';
 import { freshDatabase, type TestDatabase } from '../support/database.ts';
 import type { BenchGiven } from './main.ts';
-import { median, printFigures, ratioLine, takeTurns, timed, type Contender, type Round } from './measure.ts';
+import { median, printFigures, judged, takeTurns, timed, type Contender, type Round, type Judged } from './measure.ts';
 
 const ENTRIES = 50_000;
 const BATCH = 1_000;
@@ -19,7 +19,7 @@ const SINGLES = 200;
 const PATIENCE_MS = 60_000;
 const ZERO = partition(0);
 
-export async function benchLog({ rounds }: BenchGiven): Promise<readonly string[]> {
+export async function benchLog({ rounds }: BenchGiven): Promise<readonly Judged[]> {
   const test = await freshDatabase({ partitions: 1, transport: 'postgres', sql: BARE_TABLE });
   try {
     const overPostgres = () =>
@@ -44,9 +44,9 @@ export async function benchLog({ rounds }: BenchGiven): Promise<readonly string[
     await bare.close();
     const [, , publish, drain, insert, select] = figures.map((figure) => figure.median);
     return [
-      ratioLine('postgres: publishing against a row per entry', ratio(publish, insert), { atLeast: 1 }),
-      ratioLine('postgres: draining against reading a row per entry', ratio(drain, select), { atLeast: 1 }),
-      ratioLine('postgres: stored to delivered, in milliseconds', delay, { atMost: 5 }),
+      judged('postgres: publishing against a row per entry', ratio(publish, insert), { atLeast: 1 }),
+      judged('postgres: draining against reading a row per entry', ratio(drain, select), { atLeast: 1 }),
+      judged('postgres: stored to delivered, in milliseconds', delay, { atMost: 5 }),
     ];
   } finally {
     await test.close();

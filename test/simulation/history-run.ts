@@ -52,10 +52,14 @@ export async function runFault(wanted: RunWanted): Promise<void> {
   }
 }
 
-const unseen = (struck: readonly Struck[]): readonly string[] =>
-  struck.flatMap(({ signal, trace }) =>
-    trace === null || trace.isSeen() ? [] : [`struck at ${signal}, and nobody saw: ${trace.sentence}`],
-  );
+async function unseen(struck: readonly Struck[]): Promise<readonly string[]> {
+  const sentences: string[] = [];
+  for (const { signal, trace } of struck) {
+    if (trace !== null && !(await trace.isSeen()))
+      sentences.push(`struck at ${signal}, and nobody saw: ${trace.sentence}`);
+  }
+  return sentences;
+}
 
 function report({ name }: RunWanted, system: HistorySystem, struck: readonly Struck[], ms: number): void {
   const blows = struck.map((each) => `${each.signal} (${Math.round(each.pendingShare * 100)} % pending)`).join(', ');

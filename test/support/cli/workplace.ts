@@ -1,8 +1,10 @@
 // Owns the place where a test runs the program: a directory with the bank's config, a database of its own if wanted, and what was started.
+import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import pg from 'pg';
 import { testServerUrl } from '../database.ts';
 import { startProgram, type Ended, type Program, type ProgramGiven } from './program.ts';
@@ -86,6 +88,12 @@ export function isAlive(pid: number): boolean {
   } catch {
     return false;
   }
+}
+
+/** Every process whose command line names the directory, above all a server of the data in it. */
+export async function processesIn(directory: string): Promise<readonly string[]> {
+  const { stdout } = await promisify(execFile)('ps', ['-A', '-ww', '-o', 'pid=,args=']);
+  return stdout.split('\n').filter((line) => line.includes(directory));
 }
 
 async function serverPid(directory: string): Promise<number | null> {

@@ -1,5 +1,6 @@
 // Owns the five faults: what each does to a running system at its drawn signals, and what must be seen of it by the end of the run.
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import type { LaneSignal } from '../../../shared/process/test-signal.ts';
 import type { Child } from '../processes/child.ts';
 import type { HistorySystem } from './history-system.ts';
@@ -21,7 +22,7 @@ export interface Blow {
 export interface Trace {
   readonly sentence: string;
   /** Asked when the run has come to its end. */
-  readonly isSeen: () => boolean;
+  readonly isSeen: () => boolean | Promise<boolean>;
 }
 
 export interface FaultGiven {
@@ -48,16 +49,22 @@ export const everythingKilled: Fault = (given, first) => {
   });
 };
 
-/** A second client sends every line again, beginning at a drawn signal. */
+/** A second client sends every line again, beginning at a drawn signal. What was answered before it began is answered again at the end. */
 export const everyLineTwice: Fault = ({ system, random }, consumers) =>
   strikeEach({ system, random, strikes: 1 }, async (signal, nth) => {
     const consumer = drawn(random, consumers);
     const pendingShare = await strike(system, consumer, signal, nth);
+    const first = [...(await system.answers())].filter(([, { status }]) => status === 'applied');
     system.startClient();
     consumer.go();
     const { tally } = system.ticker;
-    const sentence = 'every command came again and was known as a repeat';
-    return { pendingShare, trace: { sentence, isSeen: () => tally.repeated >= system.total } };
+    const isSeen = async () => {
+      const second = await system.answers();
+      const isSame = first.every(([id, answer]) => isDeepStrictEqual(second.get(id), answer));
+      return isSame && first.length > second.size / 2 && tally.repeated >= system.total;
+    };
+    const sentence = `every command came again as a repeat, and the second answer was the first for ${first.length} asked`;
+    return { pendingShare, trace: { sentence, isSeen } };
   });
 
 /** Two more consumers come, take their share, and go: one in good order, one killed. */
@@ -72,7 +79,7 @@ export const consumersComeAndGo: Fault = (given) =>
     const over = takenOver(system, [killed]);
     const handedOn = () => system.ticker.succeeded(leaving.name, 'released') > 0;
     const sentence = `${over.sentence}, and ${leaving.name} released what others claimed then`;
-    return { pendingShare, trace: { sentence, isSeen: () => over.isSeen() && handedOn() } };
+    return { pendingShare, trace: { sentence, isSeen: async () => (await over.isSeen()) && handedOn() } };
   });
 
 /** The longest is past every lease: lanes are lost and claimed anew. The shortest is a restart. */

@@ -1,6 +1,6 @@
 // Owns a client of the fault runs: sends its lines in order, and sends again what was not accepted, under the same ids, for as long as it takes.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { commandLine, type Change } from './history.ts';
+import { commandLine, SOURCE, type Change } from './history.ts';
 
 export interface ClientGiven {
   /** The API's address right now; it changes when the API was started again elsewhere. */
@@ -82,6 +82,22 @@ async function post({ url, stop }: ClientGiven, lines: readonly string[]): Promi
     if (thrown instanceof RequestRefused) throw thrown;
     return null; // the connection was lost; whether anything was stored, nobody knows
   }
+}
+
+/** What the API says became of each of these commands, by id. */
+export async function askOutcomes(url: string, ids: readonly string[]): Promise<ReadonlyMap<string, Answered>> {
+  const answers = new Map<string, Answered>();
+  for (const id of ids) {
+    const response = await fetch(`${url}/v1/commands/${id}?source=${encodeURIComponent(SOURCE)}`);
+    answers.set(id, (await response.json()) as Answered); // our own API's answer
+  }
+  return answers;
+}
+
+/** The document of an outcome, or of none yet. */
+export interface Answered {
+  readonly status: string;
+  readonly [name: string]: unknown;
 }
 
 class RequestRefused extends Error {}

@@ -10,8 +10,8 @@ import { startChild, type Child } from '../processes/child.ts';
 import type { ChildGiven } from '../processes/protocol.ts';
 import { postgresCarrier, type Carrier } from './carrier.ts';
 import { differences } from './history-check.ts';
-import { sendHistory, type ClientTold } from './history-client.ts';
-import { loadHistory, prefixes, type History } from './history.ts';
+import { askOutcomes, sendHistory, type Answered, type ClientTold } from './history-client.ts';
+import { commandId, loadHistory, prefixes, type History } from './history.ts';
 import { Ticker } from './ticker.ts';
 
 export interface Size {
@@ -35,6 +35,8 @@ const SCHEMA = 'onelane';
 const LINES_MAX = 4_000;
 /** A small run is many requests, too. */
 const REQUESTS_MIN = 20;
+/** Of each prefix, how many commands are asked for. */
+const SAMPLE = 20;
 const POLL_MS = 100;
 /** So much is sent at full speed, whether or not the blows have fallen; then a trickle keeps the lanes at work. */
 const SHARE_BEFORE_BLOWS = 0.5;
@@ -106,6 +108,13 @@ export class HistorySystem {
   async pendingShare(): Promise<number> {
     const rows = await this.query<{ count: number }>(`select count(*)::integer as count from ${SCHEMA}.ledger`);
     return 1 - (rows[0]?.count ?? 0) / this.total;
+  }
+
+  /** What the API answers about a sample of commands: the first of each prefix, which are the first to have an outcome. */
+  answers(): Promise<ReadonlyMap<string, Answered>> {
+    const sample = this.#history.changes.slice(0, SAMPLE);
+    const ids = prefixes(this.#size.prefixes).flatMap((prefix) => sample.map((change) => commandId(prefix, change)));
+    return askOutcomes(this.#api?.url ?? '', ids);
   }
 
   async endAll(how: 'SIGTERM' | 'SIGKILL'): Promise<void> {

@@ -40,13 +40,18 @@ export function loadHistory(longest = Infinity): History {
 export const prefixes = (count: number): readonly string[] =>
   Array.from({ length: count }, (_, at) => `p${String(at).padStart(2, '0')}`);
 
-/** One line of a body of commands. The id is the caller's own text: the same line sent again is the same command. */
+/** The caller's own text: the same line sent again is the same command. */
+export const commandId = (prefix: string, { n }: Change): string => `${prefix}-${n}`;
+
+export const SOURCE = '/history';
+
+/** One line of a body of commands. */
 export function commandLine(prefix: string, change: Change): string {
   const { from, to, commit, time } = change;
   return JSON.stringify({
     specversion: '1.0',
-    id: `${prefix}-${change.n}`,
-    source: '/history',
+    id: commandId(prefix, change),
+    source: SOURCE,
     type: 'file.change',
     subject: `${prefix}/${change.path}`,
     data: { from, to, commit, time },
