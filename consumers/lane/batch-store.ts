@@ -137,9 +137,15 @@ export interface RowChange {
   readonly key: ResourceKey;
   readonly subject: string;
   readonly before: StoredRow | null;
-  readonly after: { readonly state: unknown; readonly revision: Revision } | null;
+  readonly after: ChangedRow | null;
   /** What a resource's count goes on from after this batch. */
   readonly lastRevision: Revision;
+}
+
+export interface ChangedRow {
+  /** As the row store encoded them when the command was decided. */
+  readonly values: readonly (string | null)[];
+  readonly revision: Revision;
 }
 
 export interface LedgerRow {

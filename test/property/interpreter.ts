@@ -106,10 +106,13 @@ function decide(
   if (changes && read.kind === 'change') {
     books.revisions.set(command.key, revision);
     if (read.state === null) books.rows.delete(command.key);
-    else books.rows.set(command.key, { state: read.state, revision });
+    else books.rows.set(command.key, { state: readAgain(type, read.state), revision });
   }
   note(books, command, { outcome: 'applied', revision, code: null, reply: read.reply ?? null });
 }
+
+/** What a row is worth is what its table gives back. */
+const readAgain = ({ rows }: AnyResourceType, state: unknown): unknown => rows.decode(rows.encode(state));
 
 type Read =
   | { readonly kind: 'change'; readonly state: unknown; readonly reply?: Json }

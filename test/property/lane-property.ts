@@ -26,7 +26,7 @@ export interface Cast {
 /** Whatever befalls the holders: no lane halts, nothing is left over, no zombie commits, and the end is the interpreter's. */
 export function laneIsExact(cast: Cast) {
   return fc.asyncProperty(logs(60), blows, fc.nat(), async (log, dealt, seed) => {
-    const database = new MemoryDatabase();
+    const database = new MemoryDatabase(worldTypes);
     const store = losingStore(database, seed, cast.fence);
     const story: Story = {
       log,
@@ -35,7 +35,7 @@ export function laneIsExact(cast: Cast) {
       types: worldTypes,
       positions: cast.positions,
       hire: () => ({ store, die: () => undefined }),
-      found: () => found(database.truth),
+      found: () => found(database),
     };
     await expectExact(cast.sabotage === undefined ? story : { ...story, sabotage: cast.sabotage }, {
       onRedelivered: cast.onRedelivered ?? (() => undefined),

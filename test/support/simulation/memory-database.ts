@@ -1,11 +1,18 @@
 // Owns a database of Maps that keeps what the batch store's seam promises: everything of a commit, or nothing of it.
 import { createHash } from 'node:crypto';
-import type { LedgerRow, ParkedRow, Plan, RowChange, StrayRow } from '../../../consumers/lane/batch-store.ts';
+import type {
+  ChangedRow,
+  LedgerRow,
+  ParkedRow,
+  Plan,
+  RowChange,
+  StrayRow,
+} from '../../../consumers/lane/batch-store.ts';
 import type { CommandId, EntryHash, Position, ResourceKey, Revision } from '../../../shared/command/identity.ts';
 import { invariant } from '../../../shared/process/errors.ts';
 
 export interface MemoryRow {
-  readonly state: unknown;
+  readonly values: ChangedRow['values'];
   readonly revision: Revision;
   readonly version: string;
 }
