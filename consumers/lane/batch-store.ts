@@ -26,7 +26,10 @@ import type { Resume } from '../../shared/transport/transport.ts';
  * carried out, the call resolves with what was committed then, without planning; otherwise the work is done now.
  */
 export interface BatchStore {
-  /** Raises the epoch; waits for a commit in flight, at most about 5 s, then terminates the backend that blocks it. */
+  /**
+   * Raises the epoch; waits for a commit in flight, at most about 5 s, then terminates the backend that blocks it. A marker that is found
+   * counts one death more, unless its holder was this same store: who claims again is alive.
+   */
   claim(partition: Partition, by: { readonly owner: Uuid; readonly contractHash: string }): Promise<Tenure>;
   /** One transaction: fence, recall, plan, persist, position. `locking` says how rows are recalled. */
   transact(tenure: Tenure, step: BatchStep, locking: RowLocking): Promise<Committed>;
