@@ -12,7 +12,7 @@ export interface Findings {
   readonly outcomes: Readonly<Record<string, unknown>>;
   /** As many as there are outcomes: a doubled one hides in a record. */
   readonly ledgerRows: number;
-  readonly parked: Readonly<Record<string, unknown>>;
+  readonly parked: Readonly<Record<string, readonly { readonly id: string; readonly code: string }[]>>;
   readonly strays: readonly unknown[];
 }
 

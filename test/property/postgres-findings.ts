@@ -45,7 +45,7 @@ export async function foundIn(db: TestDatabase): Promise<Findings> {
     goneAt: record(await read(GONE)) as Findings['goneAt'], // revisions as JSON numbers
     outcomes: record(await read(OUTCOMES)),
     ledgerRows: (await read<{ count: number }>(LEDGER_ROWS))[0]?.count ?? -1,
-    parked: record(await read(PARKED)),
+    parked: record(await read(PARKED)) as Findings['parked'], // built as JSON in this form
     strays: strays.map(({ headers, bytes, reason }) => ({
       text: wholeText({ headers: JSON.parse(headers.toString()) as Headers, bytes }), // as the store wrote them
       reason,

@@ -107,6 +107,7 @@ function advanced(tenure: MemoryTenure, plan: Plan): MemoryTenure {
     ...tenure,
     commits: tenure.commits + 1n,
     claims: plan.progress === 'yes' ? 0 : tenure.claims,
+    marker: plan.progress === 'yes' ? null : tenure.marker,
     next: read === null ? tenure.next : ((read.position + 1n) as Position), // arithmetic loses the brand
     last: read === null ? tenure.last : { position: read.position, hash: read.hash },
   };

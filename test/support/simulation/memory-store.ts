@@ -55,6 +55,8 @@ export function memoryBatchStore(
   strike: StrikePoints = noStrike,
   fence: Fence = 'kept',
 ): BatchStore {
+  /** The name under which this store, one process's, held the tenure last. */
+  let ownName: string | null = null;
   const checkFence = fence === 'kept' ? compareFence : () => undefined;
   const transactEach = async (tenure: Tenure, steps: readonly BatchStep[]): Promise<Committed> => {
     checkFence(database.truth, tenure);
@@ -76,7 +78,11 @@ export function memoryBatchStore(
     return { plans, tenure: tenureOf(database.truth, tenure.partition) };
   };
   return {
-    claim: (partition, by) => Promise.resolve(claim(database, partition, by.owner)),
+    claim: (partition, by) => {
+      const claimed = claim(database, partition, { owner: by.owner, before: ownName });
+      ownName = by.owner;
+      return Promise.resolve(claimed);
+    },
     transact: (tenure, step) => transactEach(tenure, [step]),
     transactEach,
     mark: async (tenure, entry) => {
@@ -90,9 +96,14 @@ export function memoryBatchStore(
   };
 }
 
-function claim(database: MemoryDatabase, partition: Partition, owner: string): Tenure {
+function claim(
+  database: MemoryDatabase,
+  partition: Partition,
+  { owner, before }: { readonly owner: string; readonly before: string | null },
+): Tenure {
   const { tenure } = database.truth;
-  const marker = tenure.marker === null ? null : { ...tenure.marker, deaths: tenure.marker.deaths + 1 };
+  const died = tenure.owner === before ? 0 : 1;
+  const marker = tenure.marker === null ? null : { ...tenure.marker, deaths: tenure.marker.deaths + died };
   const claimed = { ...tenure, epoch: tenure.epoch + 1n, owner, claims: tenure.claims + 1, marker };
   database.truth = { ...database.truth, tenure: claimed };
   return tenureOf(database.truth, partition);
