@@ -9,6 +9,7 @@ import type { BatchStep, Committed, Plan, Recall, RowLocking, Tenure } from './b
 import type { LaneGiven } from './lane-given.ts';
 import { planBatch, type PlanGiven } from './plan.ts';
 import { wantedFor } from './read-batch.ts';
+import { Tangled, untangledSteps, type Waiting } from './untangle.ts';
 
 export type Attempted =
   | { readonly kind: 'committed'; readonly committed: Committed }
@@ -48,14 +49,26 @@ const PLAN_AGAIN_MAX = 20;
 const TABLES_FROM_MISS = 5;
 /** So many batches after a miss lock their rows from the start. */
 const CONTENDED_BATCHES = 64;
+/** So often more steps are found that wait for others; then whoever is refused is a culprit. */
+const UNTANGLE_MAX = 8;
 
 /** Tries until the transaction is committed or a command stands in its way; waits out outages. Throws LaneEnded. */
 export async function attempt(entries: readonly Entry[], tenure: Tenure, work: Work, mode: Mode): Promise<Attempted> {
   const { contention } = work;
-  const tries: Tries = { again: 0, misses: contention.batchesLeft > 0 ? 1 : 0, outages: 0 };
+  const tries: Tries = {
+    again: 0,
+    misses: contention.batchesLeft > 0 ? 1 : 0,
+    outages: 0,
+    tangles: 0,
+    waiting: new Set(),
+  };
   contention.batchesLeft = Math.max(0, contention.batchesLeft - 1);
   for (;;) {
-    const tried = await once(entries, tenure, work, { mode, locking: lockingFor(tries.misses) });
+    const tried = await once(entries, tenure, work, {
+      mode,
+      waiting: tries.waiting,
+      locking: lockingFor(tries.misses),
+    });
     switch (tried.kind) {
       case 'committed':
       case 'refusal':
@@ -66,6 +79,9 @@ export async function attempt(entries: readonly Entry[], tenure: Tenure, work: W
       case 'lost':
       case 'went-back':
         throw new LaneEnded({ kind: tried.kind, sentence: tried.cause.message }, tried.cause);
+      case 'tangled':
+        tries.waiting = ++tries.tangles > UNTANGLE_MAX ? 'never' : tried.waiting;
+        break;
       case 'plan-again':
         await planAgain(tries, tried.sqlstate, work);
         break;
@@ -77,20 +93,26 @@ export async function attempt(entries: readonly Entry[], tenure: Tenure, work: W
 }
 
 type Mode = 'together' | 'singly';
+type Tried =
+  | { readonly kind: 'committed'; readonly committed: Committed }
+  | { readonly kind: 'tangled'; readonly waiting: Waiting }
+  | Verdict;
 
 /** Mutable within one call of `attempt`. `misses`: rows that had changed since they were recalled. */
 interface Tries {
   again: number;
   misses: number;
   outages: number;
+  tangles: number;
+  waiting: Waiting;
 }
 
 async function once(
   entries: readonly Entry[],
   tenure: Tenure,
   work: Work,
-  how: { readonly mode: Mode; readonly locking: RowLocking },
-): Promise<{ readonly kind: 'committed'; readonly committed: Committed } | Verdict> {
+  how: { readonly mode: Mode; readonly waiting: Waiting; readonly locking: RowLocking },
+): Promise<Tried> {
   const { store, gate } = work.given;
   // Before a client is borrowed, and until the transaction has ended: whoever waits at the gate holds nothing.
   const handBack = await gate.pass();
@@ -100,11 +122,14 @@ async function once(
         ? await store.transact(tenure, stepFor(entries, work), how.locking)
         : await store.transactEach(
             tenure,
-            entries.map((entry) => stepFor([entry], work)),
+            untangledSteps(entries, how.waiting, (some, refused) =>
+              stepFor(some, refused.size === 0 ? work : { ...work, refused: new Map([...work.refused, ...refused]) }),
+            ),
             how.locking,
           );
     return { kind: 'committed', committed };
   } catch (thrown) {
+    if (thrown instanceof Tangled) return { kind: 'tangled', waiting: thrown.waiting };
     if (thrown instanceof BrokenInvariant || thrown instanceof LaneEnded) throw thrown;
     return classify(thrown, work.given);
   } finally {

@@ -26,7 +26,10 @@ import type { Resume } from '../../shared/transport/transport.ts';
  * carried out, the call resolves with what was committed then, without planning; otherwise the work is done now.
  */
 export interface BatchStore {
-  /** Raises the epoch; waits for a commit in flight, at most about 4 s, then terminates the backend that blocks it. */
+  /**
+   * Raises the epoch; waits for a commit in flight, at most about 4 s, then terminates the backend that blocks it. A marker that is found
+   * counts one death more, unless its holder was this same store: who claims again is alive.
+   */
   claim(partition: Partition, by: { readonly owner: Uuid; readonly contractHash: string }): Promise<Tenure>;
   /** One transaction: fence, recall, plan, persist, position. `locking` says how rows are recalled. */
   transact(tenure: Tenure, step: BatchStep, locking: RowLocking): Promise<Committed>;
@@ -137,9 +140,15 @@ export interface RowChange {
   readonly key: ResourceKey;
   readonly subject: string;
   readonly before: StoredRow | null;
-  readonly after: { readonly state: unknown; readonly revision: Revision } | null;
+  readonly after: ChangedRow | null;
   /** What a resource's count goes on from after this batch. */
   readonly lastRevision: Revision;
+}
+
+export interface ChangedRow {
+  /** As the row store encoded them when the command was decided. */
+  readonly values: readonly (string | null)[];
+  readonly revision: Revision;
 }
 
 export interface LedgerRow {

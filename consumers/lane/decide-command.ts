@@ -4,13 +4,23 @@ import { storableText, type CommandFailure } from '../../shared/command/failure.
 import type { Revision } from '../../shared/command/identity.ts';
 import { asError } from '../../shared/process/errors.ts';
 import type { AnyResourceType } from '../../shared/resources/resource-type.ts';
+import type { ChangedRow } from './batch-store.ts';
+import { deepFreeze } from './deep-freeze.ts';
+import { RowImage } from './row-image.ts';
 
 /** A decision that was looked at: nothing a developer's code returned is trusted further than this. */
 export type Verdict =
-  | { readonly kind: 'change'; readonly state: unknown; readonly reply: string | null }
+  /** null deletes the row. */
+  | { readonly kind: 'change'; readonly after: After | null; readonly reply: string | null }
   | { readonly kind: 'unchanged'; readonly reply: string | null }
   | { readonly kind: 'reject'; readonly code: string; readonly detail: string }
   | { readonly kind: 'failure'; readonly failure: CommandFailure };
+
+/** A row as this command leaves it: what the table gets, and what the next command sees of it. */
+export interface After {
+  readonly values: ChangedRow['values'];
+  readonly image: RowImage;
+}
 
 export interface ReadPayload {
   readonly kind: 'payload';
@@ -38,12 +48,14 @@ export function readPayload(type: AnyResourceType | undefined, command: Command)
   }
 }
 
-/** `state` is frozen already: as it was recalled, or by the decision that made it. */
+/** `state`: as a RowImage lends it. */
 export function decideCommand(payload: ReadPayload, command: Command, state: unknown, revision: Revision): Verdict {
   const { type, data } = payload;
   try {
     const about = { id: command.id, key: command.key, time: new Date(command.time), revision };
-    return examine(type.decide(state, deepFreeze({ name: command.name, data }), Object.freeze(about)), type);
+    const named = { name: command.name, data };
+    deepFreeze(named);
+    return examine(type.decide(state, named, Object.freeze(about)), type);
   } catch (thrown) {
     return failed('decide-threw', `decide threw ${describeThrown(thrown)}`);
   }
@@ -66,9 +78,16 @@ function examine(decision: unknown, type: AnyResourceType): Verdict {
   if (kind === 'unchanged') return { kind, reply };
   const state: unknown = Reflect.get(decision, 'state');
   if (state === undefined) return malformed('a change needs a state, or null to delete the row');
-  // Said here, where one command can be blamed, rather than when the whole batch is written.
-  if (state !== null) type.rows.encode(state);
-  return { kind, state: deepFreeze(state), reply };
+  return { kind, after: state === null ? null : written(type, state), reply };
+}
+
+/**
+ * Throws when the table cannot take or give back such a state: said here, where one command can be blamed. What is written and what the
+ * next command sees is settled by this; neither depends on where a batch is cut, nor on what becomes of the object that `decide` returned.
+ */
+function written({ rows }: AnyResourceType, state: unknown): After {
+  const values = rows.encode(state);
+  return { values, image: new RowImage(() => rows.decode(values)) };
 }
 
 function examineReject(code: unknown, detail: unknown): Verdict {
@@ -86,16 +105,6 @@ function replyText(reply: unknown): string | null | { readonly fault: string } {
   if (text.length > REPLY_LENGTH_MAX)
     return { fault: `the reply has ${text.length} characters as JSON; at most ${REPLY_LENGTH_MAX}` };
   return text.toWellFormed();
-}
-
-/** Freezes objects and arrays all the way down; a `decide` that mutates what it was given throws instead. */
-export function deepFreeze<T>(value: T): T {
-  if (typeof value !== 'object' || value === null) return value;
-  // Typed arrays with elements cannot be frozen; the codec made them for this batch alone.
-  if (ArrayBuffer.isView(value)) return value;
-  Object.freeze(value);
-  for (const name of Object.keys(value)) deepFreeze(Reflect.get(value, name));
-  return value;
 }
 
 function firstIssues(error: {

@@ -10,15 +10,17 @@ import {
 } from '../../shared/command/identity.ts';
 import type { StoredRow } from '../../shared/resources/row-store.ts';
 import type { KnownCommand, LedgerRow, ParkedRow, Plan, Recall, RowChange, StrayRow } from './batch-store.ts';
-import { deepFreeze } from './decide-command.ts';
+import type { After } from './decide-command.ts';
+import { RowImage } from './row-image.ts';
 
 /** A resource as the batch has left it so far. */
 export interface Subject {
   readonly command: Command;
   readonly before: StoredRow | null;
-  state: unknown;
+  /** Null: there is no such row. */
+  image: RowImage | null;
   revision: Revision;
-  changed: boolean;
+  change: { readonly values: After['values'] | null } | null;
 }
 
 export class Fold {
@@ -59,20 +61,20 @@ export class Fold {
     const subject: Subject = {
       command,
       before,
-      state: before === null ? null : deepFreeze(before.state),
+      image: before === null ? null : new RowImage(() => before.state),
       revision: before?.revision ?? this.#recall.lastRevisions.get(command.key) ?? revision(0),
-      changed: false,
+      change: null,
     };
     this.#subjects.set(command.key, subject);
     return subject;
   }
 
   /** A deletion of what is not there changes nothing, and counts nothing. */
-  change(subject: Subject, state: unknown): void {
-    if (state === null && subject.state === null) return;
-    subject.state = state;
+  change(subject: Subject, after: After | null): void {
+    if (after === null && subject.image === null) return;
+    subject.image = after?.image ?? null;
     subject.revision = revision(subject.revision + 1);
-    subject.changed = true;
+    subject.change = { values: after?.values ?? null };
   }
 
   apply(entry: Entry, command: Command, subject: Subject, reply: string | null): void {
@@ -141,14 +143,14 @@ export class Fold {
   #rowChanges(): readonly RowChange[] {
     const changes: RowChange[] = [];
     for (const [key, subject] of this.#subjects) {
-      if (!subject.changed) continue;
-      const { state, before } = subject;
+      const { before, change } = subject;
+      if (change === null) continue;
       changes.push({
         type: subject.command.type,
         key,
         subject: subject.command.subject,
         before,
-        after: state === null ? null : { state, revision: subject.revision },
+        after: change.values === null ? null : { values: change.values, revision: subject.revision },
         lastRevision: subject.revision,
       });
     }

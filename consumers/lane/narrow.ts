@@ -5,6 +5,7 @@ import type { Position } from '../../shared/command/identity.ts';
 import { invariant } from '../../shared/process/errors.ts';
 import { attempt, type Work } from './attempt.ts';
 import type { Committed, Tenure } from './batch-store.ts';
+import { mayWait } from './untangle.ts';
 
 /** Called after each commit, in order; `entries` are the ones that it covers. */
 export type OnCommitted = (entries: readonly Entry[], committed: Committed) => Promise<void>;
@@ -14,7 +15,8 @@ const LONE_TIMEOUTS_MAX = 3;
 
 /**
  * Applies `entries` in order, whatever it takes: together while nothing is refused, then halving towards the first culprit, and from the
- * second culprit on singly under savepoints in one transaction. Each culprit is parked; nothing else is. Throws LaneEnded.
+ * second culprit on singly under savepoints in one transaction; at once when the first may only wait for what follows it. Each culprit is
+ * parked; nothing else is. Throws LaneEnded.
  * Returns the tenure after the last commit, earlier when a plan halted the lane.
  */
 export async function applyNarrowing(
@@ -29,11 +31,12 @@ export async function applyNarrowing(
     culprits: 0,
     refused: new Map(work.refused),
     timeouts: 0,
+    isTangled: false,
     singlyMax: entries.length,
   };
   let held = tenure;
   while (search.rest.length > 0) {
-    const mode = search.culprits > 0 && search.suspects > 1 && search.singlyMax > 1 ? 'singly' : 'together';
+    const mode = modeOf(search);
     const head = search.rest.slice(0, mode === 'singly' ? search.singlyMax : headLength(search));
     const tried = await attempt(head, held, { ...work, refused: search.refused }, mode);
     switch (tried.kind) {
@@ -44,6 +47,7 @@ export async function applyNarrowing(
         search.rest = search.rest.slice(head.length);
         search.suspects = Math.max(0, search.suspects - head.length);
         search.timeouts = 0;
+        search.isTangled = false;
         break;
       case 'refusal':
         work.given.observe({
@@ -69,8 +73,15 @@ interface Search {
   culprits: number;
   readonly refused: Map<Position, CommandFailure>;
   timeouts: number;
+  /** The head was refused alone for what other rows say: those may follow it in `rest`. */
+  isTangled: boolean;
   /** So many steps in one transaction of single steps; fewer after a timeout. */
   singlyMax: number;
+}
+
+function modeOf({ rest, suspects, culprits, isTangled, singlyMax }: Search): 'together' | 'singly' {
+  const isSingly = isTangled ? rest.length > 1 : culprits > 0 && suspects > 1;
+  return isSingly && singlyMax > 1 ? 'singly' : 'together';
 }
 
 function headLength(search: Search): number {
@@ -86,6 +97,10 @@ function suspect(search: Search, head: readonly Entry[], failure: CommandFailure
     !search.refused.has(lone.delivery.position),
     'a parked command writes nothing that a database could refuse',
   );
+  if (mayWait(failure) && search.rest.length > 1 && search.singlyMax > 1) {
+    search.isTangled = true;
+    return;
+  }
   search.refused.set(lone.delivery.position, failure);
   search.culprits++;
 }

@@ -72,7 +72,7 @@ function planCommand(fold: Fold, entry: Entry, command: Command, given: PlanGive
     fold.reject(entry, command, subject, mismatch);
     return null;
   }
-  const verdict = decideCommand(payload, command, subject.state, subject.revision);
+  const verdict = decideCommand(payload, command, subject.image?.lend() ?? null, subject.revision);
   switch (verdict.kind) {
     case 'failure':
       return fail(fold, entry, command, { failure: verdict.failure, policy: given.policy });
@@ -83,7 +83,7 @@ function planCommand(fold: Fold, entry: Entry, command: Command, given: PlanGive
       fold.apply(entry, command, subject, verdict.reply);
       return null;
     case 'change':
-      fold.change(subject, verdict.state);
+      fold.change(subject, verdict.after);
       fold.apply(entry, command, subject, verdict.reply);
       return null;
   }
@@ -106,7 +106,7 @@ function revisionMismatch(
   subject: Subject,
 ): { readonly code: string; readonly detail: string } | null {
   const expected = command.expectedRevision;
-  const actual = subject.state === null ? 0 : subject.revision;
+  const actual = subject.image === null ? 0 : subject.revision;
   if (expected === null || expected === actual) return null;
   const found = actual === 0 ? 'there is none' : `it is at revision ${actual}`;
   const wanted =

@@ -3,8 +3,8 @@ import { OnelaneError } from '../process/errors.ts';
 import { parseArray, quotedArray } from './array-text.ts';
 
 /**
- * One column of a resource's table. `encode` throws ValueNotStorable rather than store something else than it was given, and
- * `decode(encode(value))` is what a later read gives. A name that is left out is the name of the state's property.
+ * One column of a resource's table. `encode` throws ValueNotStorable rather than store something else than it was given, and prints as
+ * PostgreSQL does: `decode(encode(value))` is what the next command sees, in this batch as in a later one. A name that is left out is the name of the state's property.
  */
 export interface Column<Value> {
   readonly name: string | null;

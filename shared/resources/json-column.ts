@@ -20,10 +20,35 @@ export function jsonb(name?: string, schema?: z.ZodType): Column<unknown> {
   });
 }
 
+/** With names in the order in which PostgreSQL gives them back: a command may print what it sees, and must see the same in any batch. */
 function encodeJson(value: unknown): string {
-  const printed: string | undefined = JSON.stringify(value);
+  const printed: string | undefined = JSON.stringify(value, (_name, part: unknown) => inOrder(part));
   if (printed === undefined) throw notStorable(value, 'jsonb');
   return printed;
+}
+
+function inOrder(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  const names = Object.keys(value);
+  for (let at = 1; at < names.length; at++) {
+    if (compareNames(names[at - 1] ?? '', names[at] ?? '') > 0) return ordered(value, names);
+  }
+  return value;
+}
+
+function ordered(value: object, names: readonly string[]): unknown {
+  const sorted: Record<string, unknown> = {};
+  // Defined and not assigned: a document may have a property of the name __proto__.
+  for (const name of [...names].sort(compareNames)) {
+    Object.defineProperty(sorted, name, { value: Reflect.get(value, name), enumerable: true });
+  }
+  return sorted;
+}
+
+/** The shorter one first, in bytes of UTF-8; among equals, byte by byte. */
+function compareNames(one: string, other: string): number {
+  const [a, b] = [Buffer.from(one), Buffer.from(other)];
+  return a.length - b.length || Buffer.compare(a, b);
 }
 
 /** A number with fewer digits than this and no exponent survives for certain. */

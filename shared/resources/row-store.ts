@@ -24,11 +24,11 @@ export interface RowStore<State> {
   canonicalSubject(subject: string): string | null;
   /** Column values as PostgreSQL text, in the order of `columns`; null is SQL null. Throws when a state cannot be written. */
   encode(state: State): readonly (string | null)[];
-  /** The inverse of encode. */
+  /** The inverse of encode, for what the table gives back: each call makes a state of its own. */
   decode(values: readonly (string | null)[]): State;
 }
 
-/** A row as it was found, decoded. `version` is its xmin: what a later write of it is conditional on. */
+/** A row as it was found; `state` is decoded anew each time that it is asked for. `version` is its xmin: what a later write of it is conditional on. */
 export interface StoredRow<State = unknown> {
   readonly state: State;
   readonly revision: Revision;

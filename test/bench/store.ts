@@ -133,7 +133,7 @@ function planOf(
       key,
       subject,
       before,
-      after: { state: { balance }, revision: revision(count) },
+      after: { values: [String(balance)], revision: revision(count) },
       lastRevision: revision(count),
     })),
     ledger,

@@ -156,7 +156,14 @@ describe('a state', () => {
                 rows: write.map(({ subject, key, state }) => {
                   const before = found.rows.get(key) ?? null;
                   const next = revision((before?.revision ?? 0) + 1);
-                  return { type: THING, key, subject, before, after: { state, revision: next }, lastRevision: next };
+                  return {
+                    type: THING,
+                    key,
+                    subject,
+                    before,
+                    after: { values: rows.encode(state), revision: next },
+                    lastRevision: next,
+                  };
                 }),
               }),
           },

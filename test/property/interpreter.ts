@@ -25,8 +25,16 @@ export interface PlainOutcome {
 /** A database may refuse a command for what it would write: then it is parked, and has changed nothing. */
 export type Refuses = (reply: Json | null) => boolean;
 
-interface Books {
+/** A database may refuse a command for what it would write; a command may have been blamed, as `<resource> <id>`, for deaths of its consumers. */
+export interface Fate {
   readonly refuses: Refuses;
+  readonly blamed: ReadonlySet<string>;
+}
+
+const KIND: Fate = { refuses: () => false, blamed: new Set() };
+
+interface Books {
+  readonly fate: Fate;
   readonly types: ResourceTypes;
   readonly rows: Map<string, { state: unknown; revision: number }>;
   readonly revisions: Map<string, number>;
@@ -36,9 +44,9 @@ interface Books {
   readonly seen: Map<string, { key: string; content: string }[]>;
 }
 
-export function interpret(entries: readonly Entry[], types: ResourceTypes, refuses: Refuses = () => false): Meaning {
+export function interpret(entries: readonly Entry[], types: ResourceTypes, fate: Fate = KIND): Meaning {
   const books: Books = {
-    refuses,
+    fate,
     types,
     rows: new Map(),
     revisions: new Map(),
@@ -63,6 +71,7 @@ function interpretEntry(books: Books, entry: Entry): void {
 
 function interpretCommand(books: Books, command: Command): void {
   if (books.parked.has(command.key)) return park(books, command, 'resource-held');
+  if (books.fate.blamed.has(`${command.key} ${command.id}`)) return park(books, command, 'crashed-consumer');
   const type = books.types.get(command.type);
   if (type === undefined) return park(books, command, 'contract-mismatch');
   if (type.rows.canonicalSubject(command.subject) !== command.subject)
@@ -100,16 +109,19 @@ function decide(
   const read = readDecision(decision);
   if (read === null) return park(books, command, 'decision-malformed');
   if (read.kind === 'reject') return reject(books, command, read.code);
-  if (books.refuses(read.reply ?? null)) return park(books, command, 'refused-by-database');
+  if (books.fate.refuses(read.reply ?? null)) return park(books, command, 'refused-by-database');
   const changes = read.kind === 'change' && (read.state !== null || state !== null);
   const revision = given.revision + (changes ? 1 : 0);
   if (changes && read.kind === 'change') {
     books.revisions.set(command.key, revision);
     if (read.state === null) books.rows.delete(command.key);
-    else books.rows.set(command.key, { state: read.state, revision });
+    else books.rows.set(command.key, { state: readAgain(type, read.state), revision });
   }
   note(books, command, { outcome: 'applied', revision, code: null, reply: read.reply ?? null });
 }
+
+/** What a row is worth is what its table gives back. */
+const readAgain = ({ rows }: AnyResourceType, state: unknown): unknown => rows.decode(rows.encode(state));
 
 type Read =
   | { readonly kind: 'change'; readonly state: unknown; readonly reply?: Json }

@@ -12,8 +12,11 @@ test.each<Positions>(['stored', 'lane'])(
   'whatever befalls its holders, a lane over a log with "%s" positions is exact',
   async (positions) => {
     let redelivered = 0;
+    let blamed = 0;
     const onRedelivered = (count: number) => void (redelivered += count);
-    await fc.assert(laneIsExact({ positions, fence: 'kept', onRedelivered }), { seed, numRuns });
+    const onBlamed = (count: number) => void (blamed += count);
+    await fc.assert(laneIsExact({ positions, fence: 'kept', onRedelivered, onBlamed }), { seed, numRuns });
     expect(redelivered).toBeGreaterThan(0);
+    expect(blamed, 'commands that were blamed').toBeGreaterThan(0);
   },
 );

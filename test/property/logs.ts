@@ -56,6 +56,10 @@ const noteCommand = fc.oneof(
   },
   { weight: 3, arbitrary: fc.constant(['erase', {}] as const) },
   { weight: 1, arbitrary: fc.constant(['curse', {}] as const) },
+  {
+    weight: 3,
+    arbitrary: fc.tuple(fc.constant('smudge'), fc.record({ then: fc.constantFrom('reject', 'nothing', 'throw') })),
+  },
   { weight: 1, arbitrary: fc.constantFrom(['write', 7] as const, ['burn', {}] as const) },
 );
 

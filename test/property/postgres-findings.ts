@@ -1,8 +1,9 @@
 // Owns the reading of what a lane left in PostgreSQL, in the form that the interpreter is compared in.
 import type { Headers } from '../../shared/command/entry.ts';
 import type { TestDatabase } from '../support/database.ts';
-import type { Findings } from './compare.ts';
+import { stateOf, type Findings } from './compare.ts';
 import { wholeText } from './interpreter.ts';
+import { worldTypes } from './world.ts';
 
 interface Row {
   readonly key: string;
@@ -11,10 +12,12 @@ interface Row {
 
 /** `{schema}` and `{tables}` are the test's own. Numbers come as JSON, so that revisions compare as numbers. */
 const ROWS = `
-select 'counter/' || id as key, json_build_object('state', json_build_object('value', value), 'revision', revision) as value
+select 'counter/' || id as key, array[value::text] as columns, to_json(revision) as revision
 from {tables}.counters
 union all
-select 'note/' || name, json_build_object('state', json_build_object('text', text, 'edits', edits), 'revision', changes)
+select 'note/' || name,
+  array[text, edits::text, price::text, (at at time zone 'utc')::text || '+00', owner::text, doc::text, mark::text],
+  to_json(changes)
 from {tables}.notes`;
 const GONE = `
 select resource as key, to_json(revision) as value
@@ -38,16 +41,26 @@ export async function foundIn(db: TestDatabase): Promise<Findings> {
   };
   const strays = await read<{ headers: Buffer; bytes: Buffer; reason: string }>(STRAYS);
   return {
-    rows: record(await read(ROWS)),
+    rows: record((await read<TableRow>(ROWS)).map(decoded)),
     goneAt: record(await read(GONE)) as Findings['goneAt'], // revisions as JSON numbers
     outcomes: record(await read(OUTCOMES)),
     ledgerRows: (await read<{ count: number }>(LEDGER_ROWS))[0]?.count ?? -1,
-    parked: record(await read(PARKED)),
+    parked: record(await read(PARKED)) as Findings['parked'], // built as JSON in this form
     strays: strays.map(({ headers, bytes, reason }) => ({
       text: wholeText({ headers: JSON.parse(headers.toString()) as Headers, bytes }), // as the store wrote them
       reason,
     })),
   };
+}
+
+interface TableRow {
+  readonly key: string;
+  readonly columns: readonly string[];
+  readonly revision: number;
+}
+
+function decoded({ key, columns, revision }: TableRow): Row {
+  return { key, value: { state: stateOf(key, columns, worldTypes), revision } };
 }
 
 function record(rows: readonly Row[]): Readonly<Record<string, unknown>> {

@@ -81,7 +81,7 @@ test.each<Positions>(['stored', 'lane'])(
         try {
           await expectExact(
             { log, dealt, seed: storySeed, types, positions, hire, found: () => foundIn(db) },
-            { refuses: () => false, onRedelivered: (count) => (redelivered += count) },
+            { refuses: () => false, onRedelivered: (count) => (redelivered += count), onBlamed: () => undefined },
           );
         } finally {
           await close();

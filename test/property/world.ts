@@ -4,6 +4,10 @@ import { contract } from '../../shared/command/contract.ts';
 import type { Json } from '../../shared/command/identity.ts';
 import type { CommandContext, Decision, ResourceType, ResourceTypes } from '../../shared/resources/resource-type.ts';
 import type { RowStore } from '../../shared/resources/row-store.ts';
+import { bytea, integer, numeric, text, uuid } from '../../shared/resources/columns.ts';
+import { jsonb } from '../../shared/resources/json-column.ts';
+import { tableRows } from '../../shared/resources/table-rows.ts';
+import { timestamptz } from '../../shared/resources/temporal-columns.ts';
 
 interface Counter {
   readonly value: number;
@@ -95,48 +99,91 @@ const NONSENSE: readonly unknown[] = [
   { kind: 'unchanged', reply: () => 'not JSON' },
 ];
 
+/** Every column reads otherwise than a command may write it, but for `text` and `edits`. */
 interface Note {
   readonly text: string;
   readonly edits: number;
+  readonly price: string;
+  readonly at: string;
+  readonly owner: string;
+  readonly doc: Json;
+  readonly mark: Uint8Array;
 }
 
 const noteContract = contract('note', {
   write: z.strictObject({ text: z.string().max(40) }),
   erase: z.strictObject({}),
   curse: z.strictObject({}),
+  smudge: z.strictObject({ then: z.enum(['reject', 'throw', 'nothing']) }),
 });
 
-const noteRows = (prefix: string): RowStore<Note> => ({
-  table: `${prefix}notes`,
-  key: { name: 'name', sqlType: 'text' },
-  revisionColumn: 'changes',
-  columns: [
-    { name: 'text', sqlType: 'text' },
-    { name: 'edits', sqlType: 'integer' },
-  ],
-  canonicalSubject: (subject) => subject,
-  encode: (state) => [state.text, String(state.edits)],
-  decode: ([text, edits]) => ({ text: text ?? '', edits: Number(edits) }),
-});
+const noteRows = (prefix: string): RowStore<Note> =>
+  tableRows({
+    table: `${prefix}notes`,
+    key: { column: 'name', type: 'text' },
+    revision: 'changes',
+    columns: {
+      text: text(),
+      edits: integer(),
+      price: numeric('price', { scale: 2 }),
+      at: timestamptz(),
+      owner: uuid(),
+      doc: jsonb(),
+      mark: bytea(),
+    },
+  });
 
 /** The reply of a command that a database may be told to refuse, whatever else is written with it. */
 export const CURSE = 'cursed';
 
-type NoteCommand = { readonly name: 'write' | 'erase' | 'curse'; readonly data: unknown };
+type NoteCommand = { readonly name: 'write' | 'erase' | 'curse' | 'smudge'; readonly data: unknown };
 
 const noteType = (prefix: string): ResourceType<Note, NoteCommand> => ({
   contract: noteContract, // payloads as decide reads them: unknown
   rows: noteRows(prefix),
   decide(state, command) {
+    const payload = command.data as { text?: string; then?: string }; // the schema saw to it
     if (command.name === 'erase') {
       if (state === null) return { kind: 'unchanged', reply: 'was blank' };
       return { kind: 'change', state: null };
     }
-    if (command.name === 'curse') return { kind: 'change', state: { text: 'cursed', edits: 0 }, reply: CURSE };
-    const { text } = command.data as { text: string }; // the schema saw to it
-    return { kind: 'change', state: { text, edits: (state?.edits ?? 0) + 1 }, reply: [text, state?.text ?? null] };
+    if (command.name === 'curse') return { kind: 'change', state: noteOf('cursed', 0), reply: CURSE };
+    if (command.name === 'smudge') return smudge(state, payload.then ?? '');
+    const written = payload.text ?? '';
+    return { kind: 'change', state: noteOf(written, (state?.edits ?? 0) + 1), reply: [written, seen(state)] };
   },
 });
+
+/** In forms that a database gives back otherwise, and with a property that no column is for. */
+function noteOf(written: string, edits: number): Note {
+  const doc = { zz: new Date(edits), b: undefined, é: null, a: [-0, { y: 1, x: edits }], 10: Number.NaN };
+  return {
+    text: written,
+    edits,
+    price: `${edits}.5`,
+    at: `2026-11-22T10:00:0${edits % 10}.100+02:00`,
+    owner: `0198C2E4-0000-7000-8000-00000000000${edits % 10}`,
+    doc: doc as unknown as Json, // what JSON makes of it
+    mark: Uint8Array.of(edits % 256, 7),
+    ...{ draft: written },
+  };
+}
+
+/** All that a command can know of a row, to the letter. */
+function seen(state: Note | null): Json {
+  if (state === null) return null;
+  const { text: was, edits, price, at, owner, doc, mark } = state;
+  return [was, edits, price, at, owner, JSON.stringify(doc), [...mark], Object.keys(state).length];
+}
+
+/** Bytes cannot be frozen: a bug that a developer may write. */
+function smudge(state: Note | null, then: string): Decision<Note> {
+  if (state === null) return { kind: 'reject', code: 'absent', detail: 'nothing to smudge' };
+  state.mark[0] = 255;
+  if (then === 'throw') throw new Error('half done');
+  if (then === 'reject') return { kind: 'reject', code: 'thought-better', detail: 'but it was smudged already' };
+  return { kind: 'unchanged', reply: seen({ ...state, mark: Uint8Array.of() }) };
+}
 
 /** `prefix`: what stands before the names of the tables, a schema with its dot or nothing. */
 export function worldTypesIn(prefix: string): ResourceTypes {
@@ -153,5 +200,6 @@ export const worldTypes: ResourceTypes = worldTypesIn('');
 /** The world's tables, for PostgreSQL; `{tables}` stands for their schema. */
 export const WORLD_SQL = `
 create table {tables}.counters (id bigint primary key, revision bigint not null, value bigint not null);
-create table {tables}.notes (name text primary key, changes bigint not null, text text not null, edits integer not null);
+create table {tables}.notes (name text primary key, changes bigint not null, text text not null, edits integer not null,
+  price numeric(12,2) not null, at timestamptz not null, owner uuid not null, doc jsonb not null, mark bytea not null);
 `;

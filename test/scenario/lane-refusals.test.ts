@@ -121,6 +121,61 @@ test('10,000 culprits in one batch are parked, each with its own resource; a goo
   expect(await lane.sql('select id::text from {tables}.account')).toEqual([{ id: '77777' }]);
 });
 
+test('a command that only waits for others of its batch is not blamed for the culprit beside it', async () => {
+  const lane = await bundle();
+  const sent = await lane.publish([
+    { type: 'child.join', subject: 'kim', data: { parent: 'pat' } },
+    { type: 'account.add', subject: '1', data: { by: -5 } },
+    { type: 'parent.write', subject: 'pat', data: { remark: '' } },
+    { type: 'account.add', subject: '1', data: { by: 1 } },
+  ]);
+  lane.start();
+  await lane.caughtUp();
+  expect((await parkedIn(lane)).map(({ id }) => id)).toEqual([sent[1]?.id, sent[3]?.id]);
+  expect(await lane.sql('select name, parent from {tables}.child')).toEqual([{ name: 'kim', parent: 'pat' }]);
+});
+
+test('values that are swapped, and chains of waiting, pass between culprits of the same constraints', async () => {
+  const lane = await bundle();
+  const take = (subject: string, place: number) => ({ type: 'seat.take', subject, data: { place } });
+  const join = (subject: string, parent: string) => ({ type: 'child.join', subject, data: { parent } });
+  await lane.publish([
+    take('a', 1),
+    take('b', 2),
+    take('c', 3),
+    { type: 'parent.write', subject: 'old', data: { remark: '' } },
+    join('ann', 'old'),
+  ]);
+  const culprits = [join('lost', 'nobody'), { type: 'account.add', subject: '1', data: { by: -5 } }, take('greedy', 3)];
+  const [first, second, third] = culprits;
+  await lane.publish(
+    [
+      ...[take('a', 2), join('kim', 'pat'), first, { type: 'parent.erase', subject: 'old' }, join('kim', 'new')],
+      ...[
+        take('b', 1),
+        second,
+        join('ann', 'new'),
+        third,
+        { type: 'parent.write', subject: 'new', data: { remark: '' } },
+      ],
+      { type: 'parent.write', subject: 'pat', data: { remark: '' } },
+    ].flatMap((each) => each ?? []),
+  );
+  lane.start();
+  await lane.caughtUp();
+  expect((await parkedIn(lane)).map(({ resource }) => resource)).toEqual(['account/1', 'child/lost', 'seat/greedy']);
+  expect(await lane.sql('select name, place from {tables}.seat order by name')).toEqual([
+    { name: 'a', place: 2 },
+    { name: 'b', place: 1 },
+    { name: 'c', place: 3 },
+  ]);
+  expect(await lane.sql('select name, parent, revision::integer from {tables}.child order by name')).toEqual([
+    { name: 'ann', parent: 'new', revision: 2 },
+    { name: 'kim', parent: 'new', revision: 2 },
+  ]);
+  expect(await lane.sql('select name from {tables}.parent order by name')).toEqual([{ name: 'new' }, { name: 'pat' }]);
+});
+
 test('a trigger that raises, and one that returns null, park the commands whose rows they refuse', async () => {
   const lane = await bundle(`
     create function {tables}.choosy() returns trigger language plpgsql as $$

@@ -162,16 +162,20 @@ export const hashOf = (at: bigint) => trustedEntryHash(at.toString(16).padStart(
 
 /** The change of one account from what was found; null deletes. */
 export function changeAccount(found: Recall, id: string, state: AccountState | null): RowChange {
-  return change(found, { type: ACCOUNT, subject: id, state });
+  return change(found, { type: ACCOUNT, subject: id, values: state && [String(state.balance), state.owner] });
 }
 
 export function changeNote(found: Recall, name: string, state: NoteState | null): RowChange {
-  return change(found, { type: NOTE, subject: name, state });
+  return change(found, { type: NOTE, subject: name, values: state && [state.text, state.parent] });
 }
 
 function change(
   found: Recall,
-  to: { readonly type: RowChange['type']; readonly subject: string; readonly state: object | null },
+  to: {
+    readonly type: RowChange['type'];
+    readonly subject: string;
+    readonly values: readonly (string | null)[] | null;
+  },
 ): RowChange {
   const key = resourceKey(to.type, to.subject);
   const before = found.rows.get(key) ?? null;
@@ -181,7 +185,7 @@ function change(
     key,
     subject: to.subject,
     before,
-    after: to.state === null ? null : { state: to.state, revision: next },
+    after: to.values === null ? null : { values: to.values, revision: next },
     lastRevision: next,
   };
 }

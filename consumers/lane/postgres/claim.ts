@@ -4,6 +4,7 @@ import { epoch, position, trustedEntryHash, type Partition, type Uuid } from '..
 import { quoted } from '../../../shared/postgres/schema-name.ts';
 import { LANE_SESSION_NAME } from '../../../shared/postgres/database.ts';
 import { asError, invariant } from '../../../shared/process/errors.ts';
+import { plainArray } from '../../../shared/resources/array-text.ts';
 import type { Tenure } from '../batch-store.ts';
 import { BEGIN, COMMIT, Flush, requireCommitted, statement, type TextRow } from './flush.ts';
 import { withLaneClient } from './lane-client.ts';
@@ -27,6 +28,8 @@ export async function claimTenure(
   partition: Partition,
   by: { readonly owner: Uuid; readonly contractHash: string },
 ): Promise<Tenure> {
+  const alive = plainArray(parts.ownNames.all(partition));
+  parts.ownNames.claiming(partition, by.owner);
   const claimed = await withLaneClient(parts.lanePool, async (client) => {
     const done = new AbortController();
     const watched = endBlockers(parts, partition, client, done.signal);
@@ -34,7 +37,10 @@ export async function claimTenure(
       const flush = new Flush(client);
       flush.send(BEGIN);
       flush.send(PATIENT);
-      const updated = flush.send(claimStatement(quoted(parts.database.schema)), [partition, by.owner, by.contractHash]);
+      const updated = flush.send(claimStatement(quoted(parts.database.schema)), [
+        ...[partition, by.owner, by.contractHash],
+        alive,
+      ]);
       const committed = flush.send(COMMIT);
       const answers = await flush.answers();
       requireCommitted(answers[committed]);
@@ -46,10 +52,14 @@ export async function claimTenure(
   });
   invariant(claimed !== undefined, `there is a tenure row for partition ${partition}`);
   parts.unconfirmed.forget(partition);
+  parts.ownNames.claimed(partition, by.owner);
   return tenureOf(partition, by.owner, claimed);
 }
 
-/** The position comes from the returned row, never from a sub-query: that one would read what stood before the wait. */
+/**
+ * The position comes from the returned row, never from a sub-query: that one would read what stood before the wait. A holder that was this
+ * process has not died of its marked entry: an outage kept it from giving the tenure back.
+ */
 const claimStatement = (schema: string) =>
   statement(`
 update ${schema}.tenure set
@@ -58,7 +68,7 @@ update ${schema}.tenure set
   claimed_at = now(),
   contract_hash = $3,
   claims = claims + 1,
-  marker_deaths = marker_deaths + case when marker is null then 0 else 1 end,
+  marker_deaths = marker_deaths + case when marker is null or owner = any($4::uuid[]) then 0 else 1 end,
   halted_code = null,
   halted_detail = null,
   halted_at = null

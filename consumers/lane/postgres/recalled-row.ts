@@ -1,4 +1,4 @@
-// Owns a row as it was recalled: decoded when a command first asks for its state, so that only that command can fail of it.
+// Owns a row as it was recalled: decoded when a command asks for its state, so that only that command can fail of it.
 import { revision, type Revision } from '../../../shared/command/identity.ts';
 import type { RowStore, StoredRow } from '../../../shared/resources/row-store.ts';
 import { RowUnreadable } from '../batch-store.ts';
@@ -12,7 +12,6 @@ export class RecalledRow implements StoredRow {
   readonly version: string;
   readonly #store: RowStore<unknown>;
   readonly #row: TextRow;
-  #decoded: { readonly state: unknown } | null = null;
 
   constructor(store: RowStore<unknown>, row: TextRow) {
     this.revision = revision(row[1] ?? '0');
@@ -23,11 +22,6 @@ export class RecalledRow implements StoredRow {
 
   /** Throws RowUnreadable: the row cannot be expressed as this resource type's state. */
   get state(): unknown {
-    this.#decoded ??= { state: this.#decode() };
-    return this.#decoded.state;
-  }
-
-  #decode(): unknown {
     try {
       return this.#store.decode(this.#row.slice(COLUMNS_FROM));
     } catch (cause) {

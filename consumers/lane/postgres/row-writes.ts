@@ -103,7 +103,7 @@ function add(part: Part, { before, after, subject }: RowChange): void {
   if (before !== null) arrays[at++]?.push(before.version);
   if (after === null) return;
   arrays[at++]?.push(String(after.revision));
-  for (const value of part.table.rows.encode(after.state)) arrays[at++]?.push(value);
+  for (const value of after.values) arrays[at++]?.push(value);
 }
 
 /** Of sendAttempt: what the database said against it, as the error that it would have been; null when it was written. */

@@ -15,6 +15,7 @@ import { RowWrites } from './row-writes.ts';
 import { recallStatements, type RecallStatements } from './recall.ts';
 import { transact } from './transact.ts';
 import { transactEach } from './transact-each.ts';
+import { OwnNames } from './own-names.ts';
 import { Unconfirmed } from './unconfirmed.ts';
 
 export interface StoreGiven {
@@ -35,6 +36,7 @@ export interface StoreParts extends StoreGiven {
   readonly writes: RowWrites;
   readonly coverage: LedgerCoverage;
   readonly unconfirmed: Unconfirmed;
+  readonly ownNames: OwnNames;
 }
 
 export function postgresBatchStore(given: StoreGiven): BatchStore {
@@ -47,6 +49,7 @@ export function postgresBatchStore(given: StoreGiven): BatchStore {
     writes: new RowWrites(schema, given.types),
     coverage: new LedgerCoverage(given.database, given.ledgerRetentionMs),
     unconfirmed: new Unconfirmed(),
+    ownNames: new OwnNames(),
   };
   return {
     claim: (partition, by) => claimTenure(parts, partition, by),

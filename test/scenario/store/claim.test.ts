@@ -258,13 +258,14 @@ async function withThief() {
 
 describe('a marker', () => {
   it('counts the deaths of its entry alone, and progress clears it', async () => {
-    const { store, claim } = await bundle();
-    await store.mark(await claim(), hashOf(1n));
-    await claim();
-    const third = await claim();
+    const { another, claim } = await bundle();
+    await another().mark(await claim(another()), hashOf(1n));
+    await claim(another());
+    const store = another();
+    const third = await claim(store);
     expect(third).toMatchObject({ claims: 3, marker: { entry: hashOf(1n), deaths: 2 } });
     expect((await store.mark(third, hashOf(1n))).marker).toEqual({ entry: hashOf(1n), deaths: 2 });
-    const fourth = await claim();
+    const fourth = await claim(another());
     expect(fourth.marker).toEqual({ entry: hashOf(1n), deaths: 3 });
     const marked = await store.mark(fourth, hashOf(2n));
     expect(marked.marker).toEqual({ entry: hashOf(2n), deaths: 0 });
@@ -274,10 +275,29 @@ describe('a marker', () => {
       'optimistic',
     );
     expect(suspicious.tenure).toMatchObject({ claims: 4, marker: { entry: hashOf(2n), deaths: 0 } });
-    expect(await claim()).toMatchObject({ claims: 5, marker: { entry: hashOf(2n), deaths: 1 } });
+    expect(await claim(another())).toMatchObject({ claims: 5, marker: { entry: hashOf(2n), deaths: 1 } });
     const fine = await store.transact(await claim(), nothing(), 'optimistic');
     expect(fine.tenure).toMatchObject({ claims: 0, marker: null });
     expect(await claim()).toMatchObject({ claims: 1, marker: null });
+  });
+
+  it('counts no death when the holder that could not give its tenure back claims again', async () => {
+    const { another, claim, store: dead } = await bundle();
+    await dead.mark(await claim(dead), hashOf(1n));
+    const store = another();
+    expect((await claim(store)).marker).toEqual({ entry: hashOf(1n), deaths: 1 });
+    for (const claims of [3, 4, 5]) {
+      expect(await claim(store)).toMatchObject({ claims, marker: { entry: hashOf(1n), deaths: 1 } });
+    }
+    expect((await claim(another())).marker).toEqual({ entry: hashOf(1n), deaths: 2 });
+  });
+
+  it('counts no death after a claim whose answer was lost', async () => {
+    const { store, thief, claim } = await withThief();
+    await store.mark(await claim(store), hashOf(1n));
+    thief.stealNextCommit();
+    await expect(claim(store)).rejects.toThrow('Connection terminated');
+    expect((await claim(store)).marker).toEqual({ entry: hashOf(1n), deaths: 0 });
   });
 
   it('goes with a release', async () => {

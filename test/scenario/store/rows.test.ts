@@ -151,7 +151,7 @@ describe('a batch of rows', () => {
   it('stores neither text with NUL nor text that is cut', async () => {
     const made = await bundle();
     const attempt = apply(made, { notes: ['a'] }, (found) => [changeNote(found, 'a', note('\u0000'))]);
-    await expect(attempt).rejects.toMatchObject({ code: 'state-not-storable' });
+    await expect(attempt).rejects.toMatchObject({ code: '22021' });
     await made.sql('alter table {tables}.note alter column "order" type varchar(3)');
     const long = apply(made, { notes: ['a'] }, (found) => [changeNote(found, 'a', note('four'))]);
     await expect(long).rejects.toMatchObject({ code: '22001' });

@@ -1,11 +1,11 @@
 // Owns the stories that a lane lives through in memory: deaths, freezes and lost connections at drawn signals, until all is applied.
 import { decideGate } from '../../../consumers/decide-gate.ts';
 import { parkAndWait } from '../../../consumers/failure/policies.ts';
-import type { BatchStore } from '../../../consumers/lane/batch-store.ts';
+import type { BatchStore, Tenure } from '../../../consumers/lane/batch-store.ts';
 import { runLane } from '../../../consumers/lane/run-lane.ts';
 import type { LaneEnd, LaneGiven } from '../../../consumers/lane/lane-given.ts';
 import type { LanePlace } from '../../../consumers/lane/read-batch.ts';
-import { newUuid } from '../../../shared/command/identity.ts';
+import { newUuid, type EntryHash } from '../../../shared/command/identity.ts';
 import type { OnelaneEvent } from '../../../shared/process/events.ts';
 import type { LaneSignal } from '../../../shared/process/test-signal.ts';
 import type { Clock } from '../../../shared/process/time.ts';
@@ -50,6 +50,8 @@ export interface Told {
   /** Holders that were stopped, woken, and then saw a commit of theirs succeed. */
   readonly zombieCommits: number;
   readonly unapplied: number;
+  /** How many holders were struck while an entry was marked, the struck holder's own mark or one that it found. */
+  readonly deaths: ReadonlyMap<EntryHash, number>;
 }
 
 /** Holders that a story may need; a system that makes no progress at all ends here. */
@@ -60,18 +62,21 @@ export async function tellStory(stage: Stage, blows: readonly Blow[]): Promise<T
   const events: OnelaneEvent[] = [];
   const zombies: Zombie[] = [];
   const random = seededRandom(stage.seed);
+  const deaths = new Map<EntryHash, number>();
+  let process = stage.hire();
   const frozen = { wake: () => undefined as void, inSignals: Infinity, successor: 0 };
   for (let holder = 0; holder < HOLDERS_MAX; holder++) {
     const blow = blows[holder] ?? null;
     frozen.successor = holder;
-    const life = liveOnce(stage, { blow, holder, random, frozen, events });
+    const marked: Marked = { entry: null };
+    const life = liveOnce(stage, { blow, holder, process, marked, random, frozen, events });
     const end = await life.ended;
-    if (end === 'dead') {
-      await life.holder.die();
-      continue;
-    }
-    if (end === 'frozen') {
-      zombies.push(life.zombie);
+    if (end === 'dead' || end === 'frozen') {
+      if (marked.entry !== null) deaths.set(marked.entry, (deaths.get(marked.entry) ?? 0) + 1);
+      if (end === 'dead') await process.die();
+      else zombies.push(life.zombie);
+      // Who only lost its tenure claims again in the same process.
+      process = stage.hire();
       continue;
     }
     ends.push(end);
@@ -85,6 +90,7 @@ export async function tellStory(stage: Stage, blows: readonly Blow[]): Promise<T
     events,
     zombieCommits: zombies.reduce((sum, zombie) => sum + zombie.commits, 0),
     unapplied: stage.log.pending,
+    deaths,
   };
 }
 
@@ -94,8 +100,15 @@ interface Zombie {
   commits: number;
 }
 
+/** Mutable within one holder's life: the entry that its death would be laid at the door of. */
+interface Marked {
+  entry: EntryHash | null;
+}
+
 interface Life {
   readonly blow: Blow | null;
+  readonly process: Holder;
+  readonly marked: Marked;
   readonly random: () => number;
   readonly holder: number;
   /** Only signals of the successor bring the waking nearer: it has claimed, so that who wakes is no holder any more. */
@@ -106,9 +119,8 @@ interface Life {
 function liveOnce(
   stage: Stage,
   life: Life,
-): { readonly ended: Promise<LaneEnd | 'dead' | 'frozen'>; readonly holder: Holder; readonly zombie: Zombie } {
-  const { blow, frozen } = life;
-  const holder = stage.hire();
+): { readonly ended: Promise<LaneEnd | 'dead' | 'frozen'>; readonly zombie: Zombie } {
+  const { blow, frozen, process } = life;
   let strike: (how: 'dead' | 'frozen') => void = () => undefined;
   const struck = new Promise<'dead' | 'frozen'>((resolve) => (strike = resolve));
   let countdown = blow?.nth ?? Infinity;
@@ -136,18 +148,29 @@ function liveOnce(
     backTo: blow?.backTo ?? 1000,
     batchSize: () => 1 + Math.floor(life.random() * 12),
   });
-  const cast = stage.sabotage?.(lane, holder.store) ?? { lane, store: holder.store };
+  const cast = stage.sabotage?.(lane, process.store) ?? { lane, store: process.store };
   const whole = runLane(
     cast.lane,
-    given(stage, forgiving(cast.store), { reach, random: life.random, events: life.events }),
+    given(stage, noting(cast.store, life.marked), { reach, random: life.random, events: life.events }),
   );
   const zombie: Zombie = { ended: whole, commits: 0 };
-  return { ended: Promise.race([whole, struck]), holder, zombie };
+  return { ended: Promise.race([whole, struck]), zombie };
 }
 
-/** A story's own blows are not laid at the door of the command that was marked when they fell. */
-function forgiving(store: BatchStore): BatchStore {
-  return { ...store, claim: async (partition, by) => ({ ...(await store.claim(partition, by)), marker: null }) };
+function noting(store: BatchStore, marked: Marked): BatchStore {
+  const note = (tenure: Tenure): Tenure => {
+    marked.entry = tenure.marker?.entry ?? null;
+    return tenure;
+  };
+  return {
+    ...store,
+    claim: async (partition, by) => note(await store.claim(partition, by)),
+    mark: async (tenure, entry) => {
+      // It may stand there although its answer never came.
+      marked.entry = entry;
+      return note(await store.mark(tenure, entry));
+    },
+  };
 }
 
 function given(

@@ -1,11 +1,18 @@
 // Owns a database of Maps that keeps what the batch store's seam promises: everything of a commit, or nothing of it.
 import { createHash } from 'node:crypto';
-import type { LedgerRow, ParkedRow, Plan, RowChange, StrayRow } from '../../../consumers/lane/batch-store.ts';
+import type {
+  ChangedRow,
+  LedgerRow,
+  ParkedRow,
+  Plan,
+  RowChange,
+  StrayRow,
+} from '../../../consumers/lane/batch-store.ts';
 import type { CommandId, EntryHash, Position, ResourceKey, Revision } from '../../../shared/command/identity.ts';
 import { invariant } from '../../../shared/process/errors.ts';
 
 export interface MemoryRow {
-  readonly state: unknown;
+  readonly values: ChangedRow['values'];
   readonly revision: Revision;
   readonly version: string;
 }
@@ -100,6 +107,7 @@ function advanced(tenure: MemoryTenure, plan: Plan): MemoryTenure {
     ...tenure,
     commits: tenure.commits + 1n,
     claims: plan.progress === 'yes' ? 0 : tenure.claims,
+    marker: plan.progress === 'yes' ? null : tenure.marker,
     next: read === null ? tenure.next : ((read.position + 1n) as Position), // arithmetic loses the brand
     last: read === null ? tenure.last : { position: read.position, hash: read.hash },
   };

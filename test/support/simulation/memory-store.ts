@@ -13,8 +13,9 @@ import {
 import { classify } from '../../../consumers/failure/classify.ts';
 import type { CommandFailure } from '../../../shared/command/failure.ts';
 import { epoch, resourceKey, type EntryHash, type Partition } from '../../../shared/command/identity.ts';
+import type { AnyResourceType, ResourceTypes } from '../../../shared/resources/resource-type.ts';
 import type { StoredRow } from '../../../shared/resources/row-store.ts';
-import { applyPlan, EMPTY_TRUTH, knownIds, type MemoryTruth } from './memory-database.ts';
+import { applyPlan, EMPTY_TRUTH, knownIds, type MemoryRow, type MemoryTruth } from './memory-database.ts';
 
 /** What the server says when it will not take a row, in the form that pg gives it. */
 export class RefusedByDatabase extends Error {
@@ -39,6 +40,11 @@ export const noStrike: StrikePoints = {
 /** One partition's database; survives every lane. */
 export class MemoryDatabase {
   truth: MemoryTruth = EMPTY_TRUTH;
+  readonly types: ResourceTypes;
+
+  constructor(types: ResourceTypes) {
+    this.types = types;
+  }
 }
 
 /** `skipped` is for tests of the tests: what a store without a fence would do. */
@@ -49,13 +55,15 @@ export function memoryBatchStore(
   strike: StrikePoints = noStrike,
   fence: Fence = 'kept',
 ): BatchStore {
+  /** The name under which this store, one process's, held the tenure last. */
+  let ownName: string | null = null;
   const checkFence = fence === 'kept' ? compareFence : () => undefined;
   const transactEach = async (tenure: Tenure, steps: readonly BatchStep[]): Promise<Committed> => {
     checkFence(database.truth, tenure);
     let working = database.truth;
     const plans: Plan[] = [];
     for (const step of steps) {
-      const done = await runStep(working, step, { among: steps.length > 1, strike });
+      const done = await runStep(working, step, { among: steps.length > 1, strike, types: database.types });
       working = done.truth;
       plans.push(done.plan);
     }
@@ -70,7 +78,11 @@ export function memoryBatchStore(
     return { plans, tenure: tenureOf(database.truth, tenure.partition) };
   };
   return {
-    claim: (partition, by) => Promise.resolve(claim(database, partition, by.owner)),
+    claim: (partition, by) => {
+      const claimed = claim(database, partition, { owner: by.owner, before: ownName });
+      ownName = by.owner;
+      return Promise.resolve(claimed);
+    },
     transact: (tenure, step) => transactEach(tenure, [step]),
     transactEach,
     mark: async (tenure, entry) => {
@@ -84,9 +96,14 @@ export function memoryBatchStore(
   };
 }
 
-function claim(database: MemoryDatabase, partition: Partition, owner: string): Tenure {
+function claim(
+  database: MemoryDatabase,
+  partition: Partition,
+  { owner, before }: { readonly owner: string; readonly before: string | null },
+): Tenure {
   const { tenure } = database.truth;
-  const marker = tenure.marker === null ? null : { ...tenure.marker, deaths: tenure.marker.deaths + 1 };
+  const died = tenure.owner === before ? 0 : 1;
+  const marker = tenure.marker === null ? null : { ...tenure.marker, deaths: tenure.marker.deaths + died };
   const claimed = { ...tenure, epoch: tenure.epoch + 1n, owner, claims: tenure.claims + 1, marker };
   database.truth = { ...database.truth, tenure: claimed };
   return tenureOf(database.truth, partition);
@@ -114,9 +131,9 @@ function compareFence(truth: MemoryTruth, tenure: Tenure): void {
 async function runStep(
   truth: MemoryTruth,
   step: BatchStep,
-  { among, strike }: { readonly among: boolean; readonly strike: StrikePoints },
+  { among, strike, types }: { readonly among: boolean; readonly strike: StrikePoints; readonly types: ResourceTypes },
 ): Promise<{ truth: MemoryTruth; plan: Plan }> {
-  const found = recall(truth, step.wanted);
+  const found = recall(truth, step.wanted, types);
   const attempt = async (refusal: CommandFailure | null) => {
     const plan = await step.plan(found, refusal);
     if (strike.refuses(plan)) throw new RefusedByDatabase('new row violates a check');
@@ -132,12 +149,12 @@ async function runStep(
 }
 
 /** Exactly what is wanted: a plan that needs more was not told of it. */
-function recall(truth: MemoryTruth, wanted: Wanted): Recall {
+function recall(truth: MemoryTruth, wanted: Wanted, types: ResourceTypes): Recall {
   const rows = new Map<Parameters<typeof truth.rows.get>[0], StoredRow>();
   for (const [type, subjects] of wanted.subjects) {
     for (const subject of subjects) {
       const row = truth.rows.get(resourceKey(type, subject));
-      if (row !== undefined) rows.set(resourceKey(type, subject), structuredClone(row));
+      if (row !== undefined) rows.set(resourceKey(type, subject), recalled(row, types.get(type)));
     }
   }
   const hashes = new Set(wanted.entries.map((entry) => entry.hash));
@@ -154,6 +171,17 @@ function recall(truth: MemoryTruth, wanted: Wanted): Recall {
     strays: new Set(
       truth.strays.filter((stray) => hashes.has(stray.hash) || ids.has(stray.id)).map((stray) => stray.hash),
     ),
+  };
+}
+
+function recalled(row: MemoryRow, type: AnyResourceType | undefined): StoredRow {
+  const { values, revision, version } = row;
+  return {
+    revision,
+    version,
+    get state() {
+      return type?.rows.decode(values);
+    },
   };
 }
 

@@ -113,6 +113,11 @@ describe('a codec', () => {
     expect(() => doc.decode('{"name":1}')).toThrow();
   });
 
+  it('of a document has its names in the order in which PostgreSQL gives them back', () => {
+    const doc = { zz: 1, é: 2, a: [{ y: 1, x: 2 }], '10': 3, ['__proto__']: 4 };
+    expect(jsonb().encode(doc)).toBe('{"10":3,"a":[{"x":2,"y":1}],"zz":1,"é":2,"__proto__":4}');
+  });
+
   it('can be the developer’s own', () => {
     const color = custom('c', {
       sqlType: 'app.color',
