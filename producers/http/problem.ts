@@ -199,10 +199,10 @@ export function kindOf(code: ProblemCode): Kind {
   return PROBLEMS[code];
 }
 
-/** The document; `more` may give another `code`: a rejection's own. */
-export function problemText(given: Problem): string {
+/** The document; `more` may give another `code`: a rejection's own. `printed`: members that are JSON already, not printed anew. */
+export function problemText(given: Problem, printed: Readonly<Record<string, string>> = {}): string {
   const { status, title, advice } = kindOf(given.code);
-  return JSON.stringify({
+  const text = JSON.stringify({
     type: `urn:onelane:problem:${given.code}`,
     title,
     status,
@@ -210,4 +210,6 @@ export function problemText(given: Problem): string {
     code: given.code,
     ...given.more,
   });
+  const members = Object.entries(printed).map(([name, json]) => `,${JSON.stringify(name)}:${json}`);
+  return `${text.slice(0, -1)}${members.join('')}}`;
 }
