@@ -17,7 +17,7 @@ import { Utf8Check } from './utf8-check.ts';
 export interface BodyLimits {
   /** Of one command, spaces and escapes included. */
   readonly singleBytes: number;
-  /** Bytes of all bodies that are being read whole, or dealt with, at a time. */
+  /** Bytes of all large bodies that are being read whole, or dealt with, at a time; and of all small ones. */
   readonly bytesTogether: number;
   /** Elements of a list whose places are kept. */
   readonly elements: number;
@@ -40,7 +40,9 @@ export interface LargeList {
   release(): void;
 }
 
-/** Up to this size a body does not count: it is not larger than what any connection may buffer. */
+/** Up to this size a body does not count: as many of them as there may be connections are still little. */
+const TINY_BYTES = 4 * 1024;
+/** Up to this size bodies have a bound of their own, as large as that of the larger ones: no upload keeps single commands out. */
 const SMALL_BYTES = 64 * 1024;
 
 export interface BodyReader {
@@ -49,20 +51,27 @@ export interface BodyReader {
 }
 
 export function openBodyReader(limits: BodyLimits): BodyReader {
-  let held = 0;
+  const held = { small: 0, large: 0 };
   return {
     read: async (stream, limit) => {
+      let account: keyof typeof held = 'small';
       let counted = 0;
+      const count = (next: keyof typeof held, size: number): void => {
+        held[account] -= counted;
+        held[next] += size;
+        account = next;
+        counted = size;
+      };
       const admit = (size: number): Problem | null => {
         if (size > limit) return problem('body-too-large', `The body has more than ${limit} bytes.`);
-        if (size <= SMALL_BYTES) return null;
-        held += size - counted;
-        counted = size;
-        return held > limits.bytesTogether ? problem('refused-busy', 'Too many large bodies are being read.') : null;
+        if (size <= TINY_BYTES) return null;
+        count(size <= SMALL_BYTES ? 'small' : 'large', size);
+        return held[account] > limits.bytesTogether
+          ? problem('refused-busy', `Too many ${account} bodies are being read.`)
+          : null;
       };
       const release = () => {
-        held -= counted;
-        counted = 0;
+        count(account, 0);
       };
       const body = await collect(stream, admit, new Arriving(limits, release));
       if (body.kind !== 'large-list') release();
