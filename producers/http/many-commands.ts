@@ -139,7 +139,9 @@ class Results {
       this.finish(at, { line, id, status: 'accepted', partition, position });
       return;
     }
-    this.finish(at, { line, id, status: submission.kind, ...this.detailed(detailOf(submission)) });
+    const code = submission.kind === 'resource-held' ? { code: submission.kind } : {};
+    const status = submission.kind === 'resource-held' ? 'not-accepted' : submission.kind;
+    this.finish(at, { line, id, status, ...code, ...this.detailed(detailOf(submission)) });
   }
 
   async complete(): Promise<void> {
@@ -174,5 +176,7 @@ function detailOf(submission: Exclude<Submission, { kind: 'accepted' }>): string
       return `${submission.cause.message}: repeat it with this id`;
     case 'refused-busy':
       return 'too many commands are in flight';
+    case 'resource-held':
+      return 'as many commands as may be are parked for its resource: an operator has to repair it';
   }
 }

@@ -142,6 +142,12 @@ export const PROBLEMS = {
     advice: 'Nothing was stored. Send it again after a pause.',
     retryAfterSeconds: 1,
   },
+  'resource-held': {
+    status: 429,
+    title: 'The resource is held, and its queue is full',
+    advice: 'Nothing was stored. Send it again when an operator has repaired the resource.',
+    retryAfterSeconds: 30,
+  },
   'headers-too-large': { status: 431, title: 'The headers are too large', advice: 'Send fewer or shorter headers.' },
   internal: {
     status: 500,
