@@ -11,7 +11,9 @@ export type Submission =
   | { readonly kind: 'outcome-unknown'; readonly cause: Error }
   /** An earlier command of the same series and resource was not stored. */
   | { readonly kind: 'not-attempted' }
-  | { readonly kind: 'refused-busy' };
+  | { readonly kind: 'refused-busy' }
+  /** Certainly not stored: as many commands as may be are parked for its resource. */
+  | { readonly kind: 'resource-held' };
 
 /** Commands of one request, whose order within a resource must not be broken by a gap. */
 export interface Series {

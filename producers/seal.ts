@@ -135,8 +135,8 @@ function sealed(draft: Draft, parts: Parts): Sealed | Fault {
   const { type, subject, data } = draft;
   const expectedRevision = draft.expectedRevision ?? null;
   const source = draft.source ?? SOURCE_DEFAULT;
-  const time = draft.time === undefined ? parts.given.now() : new Date(draft.time);
-  if (Number.isNaN(time.getTime())) return faultAt('command-malformed', '/time', `"${draft.time}" is no point in time`);
+  const time = timeOf(draft.time, () => parts.given.now());
+  if (!(time instanceof Date)) return time;
   const id = draft.id === undefined ? newCommandId() : commandIdOf(draft.id, source);
   const key = resourceKey(parts.type, subject);
   try {
@@ -177,3 +177,19 @@ function sealed(draft: Draft, parts: Parts): Sealed | Fault {
     return faultAt('payload-invalid', '/data', `cannot be written as JSON: ${asError(thrown).message}`);
   }
 }
+
+/** The wire says it in UTC, in years of four digits: what an offset carries past them, no lane could read. */
+function timeOf(text: string | undefined, now: () => Date): Date | Fault {
+  if (text === undefined) return now();
+  const time = new Date(text);
+  if (Number.isNaN(time.getTime())) return faultAt('command-malformed', '/time', `"${text}" is no point in time`);
+  const year = time.getUTCFullYear();
+  if (year >= 0 && year <= YEAR_MAX) return time;
+  return faultAt(
+    'command-malformed',
+    '/time',
+    `"${text}" is in the year ${year} of UTC: send one from 0 to ${YEAR_MAX}`,
+  );
+}
+
+const YEAR_MAX = 9999;

@@ -1,5 +1,5 @@
 // Owns submitting: sealed commands become micro-batches, one publish in flight per partition, and every caller learns the truth.
-import type { Partition } from '../shared/command/identity.ts';
+import type { Partition, ResourceKey } from '../shared/command/identity.ts';
 import type { Observe } from '../shared/process/events.ts';
 import { backoffMs, inTime, type Clock, type Random } from '../shared/process/time.ts';
 import type { PublishResult, Transport } from '../shared/transport/transport.ts';
@@ -38,6 +38,8 @@ export interface SubmitterGiven {
   readonly observe: Observe;
   readonly clock: Clock;
   readonly random: Random;
+  /** Resources that take nothing more until an operator has repaired them. */
+  readonly fullHolds: { has(key: ResourceKey): boolean };
   readonly limits?: Partial<SubmitLimits>;
 }
 
@@ -154,6 +156,9 @@ class Dispatcher implements Submitter {
     const nowMs = this.given.clock.monotonicMs();
     if (series?.broken.has(sealed.key) === true) {
       answer({ kind: 'not-attempted' });
+    } else if (this.given.fullHolds.has(sealed.key)) {
+      series?.broken.add(sealed.key);
+      answer({ kind: 'resource-held' });
     } else if (this.closing !== null || !queue.takesMore(nowMs)) {
       series?.broken.add(sealed.key);
       answer(this.closing === null ? AWAY : STOPPING);

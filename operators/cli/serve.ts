@@ -27,7 +27,15 @@ export const SERVING: readonly SettingName[] = [
   'drain',
   ...OF_KAFKA,
 ];
-export const OF_API: readonly SettingName[] = ['httpHost', 'httpPort', 'insecure', 'inFlight', 'body', 'wait'];
+export const OF_API: readonly SettingName[] = [
+  'httpHost',
+  'httpPort',
+  'insecure',
+  'inFlight',
+  'heldResource',
+  'body',
+  'wait',
+];
 export const OF_CONSUMER: readonly SettingName[] = ['healthPort', 'batchSize', 'batchLinger', 'lease', 'decideLimit'];
 
 export interface ServeWanted extends Pick<RunWanted, 'parts' | 'embedded'> {

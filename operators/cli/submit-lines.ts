@@ -270,6 +270,8 @@ function reasonOf(submission: Exclude<Submission, { kind: 'accepted' }>): string
       return `${submission.cause.message}: send it again with its id`;
     case 'refused-busy':
       return 'too many commands are in flight';
+    case 'resource-held':
+      return 'as many commands as may be are parked for its resource';
   }
 }
 

@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { SingleBar } from 'cli-progress';
+import { openFullHolds } from '../../producers/full-holds.ts';
 import { openOutcomeWatch, type OutcomeWatch } from '../../producers/outcome-watch.ts';
 import { openSubmitter } from '../../producers/submit.ts';
 import { asError, OnelaneError } from '../../shared/process/errors.ts';
@@ -36,7 +37,7 @@ export const submit: CommandSpec = {
       about: 'wait for every outcome; end with 1 unless all were applied (without it: unless all were accepted)',
     },
   ],
-  settings: ['inFlight', ...OF_KAFKA],
+  settings: ['inFlight', 'heldResource', ...OF_KAFKA],
   examples: [
     'onelane submit commands.ndjson',
     'onelane submit commands.ndjson --wait --json',
@@ -70,12 +71,18 @@ async function submitFile(
 ): Promise<CommandEnd> {
   const { system, source } = parts;
   const effects = { observe, clock: systemClock };
+  const fullHolds = openFullHolds({
+    ...effects,
+    database: system.database,
+    limits: { parkedMax: settings.heldResource },
+  });
   const submitter = openSubmitter({
     ...effects,
     transport: system.transport,
     types: parts.config.types,
     system: system.system,
     random: Math.random,
+    fullHolds,
     limits: { inFlightEntries: settings.inFlight },
   });
   const watch = options['wait'] === true ? openOutcomeWatch({ ...effects, database: system.database }) : null;
@@ -102,6 +109,7 @@ async function submitFile(
     progress.end();
     await watch?.close();
     await submitter.close(settings.drain);
+    await fullHolds.close();
   }
 }
 

@@ -8,7 +8,10 @@ import type { Settings } from '../../shared/process/settings.ts';
 import type { Clock, Random } from '../../shared/process/time.ts';
 import type { Foundation } from './foundation.ts';
 
-export type ProducerSettings = Pick<Settings, 'httpHost' | 'httpPort' | 'body' | 'wait' | 'inFlight' | 'insecure'>;
+export type ProducerSettings = Pick<
+  Settings,
+  'httpHost' | 'httpPort' | 'body' | 'wait' | 'inFlight' | 'heldResource' | 'insecure'
+>;
 
 export interface ProducerGiven {
   readonly foundation: Foundation;
@@ -40,6 +43,7 @@ export function assembleProducer(given: ProducerGiven): ProducerServer {
     limits: {
       http: { bodyBytes: settings.body, waitMs: settings.wait },
       submit: { inFlightEntries: settings.inFlight },
+      held: { parkedMax: settings.heldResource },
     },
   });
 }

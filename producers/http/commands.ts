@@ -145,6 +145,8 @@ export function problemOfSubmission(submission: Exclude<Submission, { kind: 'acc
   switch (submission.kind) {
     case 'refused-busy':
       return problem('refused-busy', 'Too many commands are in flight.', more);
+    case 'resource-held':
+      return problem('resource-held', `As many commands as may be are parked for ${sealed.key}.`, more);
     case 'not-attempted':
       return problem('not-accepted', 'An earlier command of this resource was not stored.', more);
     case 'not-accepted':

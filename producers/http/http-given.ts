@@ -11,7 +11,7 @@ export interface HttpLimits {
   readonly bodyBytes: number;
   /** Of one request with one command, spaces and escapes included. */
   readonly singleBytes: number;
-  /** Of all bodies that are read whole at a time. */
+  /** Of all large bodies that are read whole at a time; and of all small ones. */
   readonly bodiesBytes: number;
   readonly commands: number;
   /** Requests with many commands at a time. */

@@ -1,8 +1,10 @@
 // Owns splitting a stream into lines as it arrives, in bounded memory: newline-delimited JSON, one command a line.
-import { isUtf8 } from 'node:buffer';
 import type { Readable } from 'node:stream';
-import { asError } from '../../shared/process/errors.ts';
 import { fault, type Fault } from '../fault.ts';
+import { Gathered } from './gathered.ts';
+import type { LargeList } from './body.ts';
+import type { Element } from './json-scan.ts';
+import { isTooHeavy, parseText, readJson, tooHeavy, unmarked, type JsonText } from './json-text.ts';
 
 /** One line that is not empty, parsed; `number` counts all lines from 1. */
 export type Line =
@@ -39,7 +41,7 @@ export async function* readLines(
 
 class Splitter {
   private readonly lineBytesMax: number;
-  private rest: Buffer[] = [];
+  private readonly rest = new Gathered();
   private restBytes = 0;
   private number = 0;
 
@@ -51,11 +53,11 @@ class Splitter {
     const lines: Line[] = [];
     let from = 0;
     for (let at = chunk.indexOf(NEWLINE); at !== -1; at = chunk.indexOf(NEWLINE, from)) {
-      this.keep(chunk.subarray(from, at));
+      if (at > from) this.keep(chunk.subarray(from, at));
       this.cut(lines);
       from = at + 1;
     }
-    this.keep(chunk.subarray(from));
+    if (from < chunk.length) this.keep(chunk.subarray(from));
     return lines;
   }
 
@@ -67,17 +69,16 @@ class Splitter {
 
   /** Past its limit a line is counted and no longer kept. */
   private keep(part: Buffer): void {
-    if (part.length === 0) return;
     this.restBytes += part.length;
-    if (this.restBytes <= this.lineBytesMax) this.rest.push(part);
-    else this.rest = [];
+    if (this.restBytes <= this.lineBytesMax) this.rest.add(part);
+    else this.rest.clear();
   }
 
   private cut(lines: Line[]): void {
     this.number += 1;
-    const line =
-      this.restBytes > this.lineBytesMax ? this.oversized() : parseLine(Buffer.concat(this.rest), this.number);
-    this.rest = [];
+    if (this.restBytes === 0) return;
+    const line = this.restBytes > this.lineBytesMax ? this.oversized() : parseLine(this.rest.whole(), this.number);
+    this.rest.clear();
     this.restBytes = 0;
     if (line !== null) lines.push(line);
   }
@@ -89,15 +90,19 @@ class Splitter {
 }
 
 function parseLine(bytes: Buffer, number: number): Line | null {
-  if (!isUtf8(bytes))
-    return { kind: 'unreadable', number, fault: fault('json-invalid', `Line ${number} is not UTF-8`) };
-  const whole = bytes.toString('utf8');
-  const text = number === 1 && whole.charCodeAt(0) === 0xfeff ? whole.slice(1) : whole;
-  if (text.trim() === '') return null;
-  try {
-    return { kind: 'json', number, value: JSON.parse(text) };
-  } catch (thrown) {
-    return { kind: 'unreadable', number, fault: fault('json-invalid', `Line ${number}: ${asError(thrown).message}`) };
+  return lineOf(readJson(number === 1 ? unmarked(bytes) : bytes), number);
+}
+
+function lineOf(text: JsonText, number: number): Line | null {
+  switch (text.kind) {
+    case 'json':
+      return { kind: 'json', number, value: text.value };
+    case 'empty':
+      return null;
+    case 'too-heavy':
+      return { kind: 'unreadable', number, fault: fault('command-too-large', text.detail) };
+    case 'broken':
+      return { kind: 'unreadable', number, fault: fault('json-invalid', `Line ${number}: ${text.detail}`) };
   }
 }
 
@@ -111,3 +116,34 @@ export async function* linesOfList(list: readonly unknown[]): AsyncGenerator<rea
 }
 
 const AT_A_TIME = 200;
+
+/** The same of a list that was not parsed; what it is cut from is let go on the way. */
+export async function* linesOfLargeList(
+  list: LargeList,
+  elementBytesMax: number,
+): AsyncGenerator<readonly Line[], 'whole'> {
+  let lines: Line[] = [];
+  let bytes = 0;
+  for (const [at, element] of list.elements.entries()) {
+    const line = lineOf(readElement(list, element, elementBytesMax), at + 1);
+    if (line !== null) lines.push(line);
+    bytes += element.to - element.from;
+    if (bytes < BYTES_AT_A_TIME && lines.length < AT_A_TIME) continue;
+    yield lines;
+    lines = [];
+    bytes = 0;
+  }
+  yield lines;
+  return 'whole';
+}
+
+const BYTES_AT_A_TIME = 64 * 1024;
+
+/** Its bytes are proven to be JSON already. */
+function readElement({ bytes }: LargeList, { from, to, weight }: Element, bytesMax: number): JsonText {
+  const size = to - from;
+  if (size > bytesMax) {
+    return { kind: 'too-heavy', detail: `The element has ${size} bytes; at most ${bytesMax} are read` };
+  }
+  return isTooHeavy(weight) ? tooHeavy() : parseText(bytes.cut(from, to).toString('utf8'));
+}

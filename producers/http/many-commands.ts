@@ -4,6 +4,7 @@ import type { FastifyReply } from 'fastify';
 import { readDraft } from '../draft.ts';
 import { isFault, type Fault } from '../fault.ts';
 import type { Series, Submission } from '../partition-queue.ts';
+import type { Clock } from '../../shared/process/time.ts';
 import type { Sealed } from '../seal.ts';
 import type { Exchange } from './commands.ts';
 import type { HttpGiven } from './http-given.ts';
@@ -22,8 +23,8 @@ export interface ManyCommands {
 /** Past this many failures a result says its code only: results stay small however bad the body is. */
 const DETAILS_MAX = 1_000;
 const DETAIL_LENGTH_MAX = 300;
-/** Commands between two turns of the event loop. */
-const BETWEEN_TURNS = 200;
+/** After so long the event loop turns: some of the largest commands take as long as hundreds of small ones. */
+const TURN_MS = 5;
 
 export async function postMany(given: HttpGiven, exchange: Exchange, many: ManyCommands): Promise<FastifyReply> {
   const single = singleOnlyHeaders(exchange.request.headers);
@@ -38,7 +39,7 @@ export async function postMany(given: HttpGiven, exchange: Exchange, many: ManyC
   await results.complete();
   if (end !== 'whole') {
     const detail = `Read up to a bound; what was read until then has its results here (${results.texts.length}).`;
-    return sendProblem(exchange.reply, problem(end, detail, { results: results.documents() }));
+    return sendProblem(exchange.reply, problem(end, detail), { results: results.print('list') });
   }
   const type = many.answer === 'list' ? 'application/json; charset=utf-8' : 'application/x-ndjson; charset=utf-8';
   return exchange.reply.code(STATUS.ok).header('content-type', type).send(results.print(many.answer));
@@ -52,7 +53,7 @@ interface Upload {
 /** Slowed by the submitter's bound, and so is the socket behind the lines. */
 async function submitAll(given: HttpGiven, upload: Upload, results: Results): Promise<'whole' | ProblemCode> {
   const series: Series = { broken: new Set() };
-  let sinceTurn = 0;
+  const turnSometimes = turnEvery(TURN_MS, given.clock);
   for (;;) {
     const read = await upload.lines.next();
     if (read.done === true) return read.value === 'whole' ? 'whole' : 'body-too-large';
@@ -60,13 +61,20 @@ async function submitAll(given: HttpGiven, upload: Upload, results: Results): Pr
       if (results.texts.length >= given.limits.commands) return 'too-many-commands';
       const room = submitLine(given, { line, form: upload.form, series }, results);
       if (room !== undefined) await room;
-      sinceTurn += 1;
-      if (sinceTurn >= BETWEEN_TURNS) {
-        sinceTurn = 0;
-        await turn();
-      }
+      const turning = turnSometimes();
+      if (turning !== undefined) await turning;
     }
+    await turnSometimes();
   }
+}
+
+/** Lets the event loop turn when it has not for so long. */
+function turnEvery(ms: number, clock: Clock): () => Promise<void> | undefined {
+  let turnedMs = clock.monotonicMs();
+  return () => {
+    if (clock.monotonicMs() - turnedMs < ms) return undefined;
+    return turn().then(() => void (turnedMs = clock.monotonicMs()));
+  };
 }
 
 interface LineSubmission {
@@ -131,7 +139,9 @@ class Results {
       this.finish(at, { line, id, status: 'accepted', partition, position });
       return;
     }
-    this.finish(at, { line, id, status: submission.kind, ...this.detailed(detailOf(submission)) });
+    const code = submission.kind === 'resource-held' ? { code: submission.kind } : {};
+    const status = submission.kind === 'resource-held' ? 'not-accepted' : submission.kind;
+    this.finish(at, { line, id, status, ...code, ...this.detailed(detailOf(submission)) });
   }
 
   async complete(): Promise<void> {
@@ -142,10 +152,6 @@ class Results {
   print(as: ManyCommands['answer']): string {
     if (as === 'list') return `[${this.texts.join(',')}]`;
     return this.texts.length === 0 ? '' : `${this.texts.join('\n')}\n`;
-  }
-
-  documents(): readonly unknown[] {
-    return this.texts.map((text): unknown => JSON.parse(text));
   }
 
   private detailed(detail: string): { readonly detail?: string } {
@@ -170,5 +176,7 @@ function detailOf(submission: Exclude<Submission, { kind: 'accepted' }>): string
       return `${submission.cause.message}: repeat it with this id`;
     case 'refused-busy':
       return 'too many commands are in flight';
+    case 'resource-held':
+      return 'as many commands as may be are parked for its resource: an operator has to repair it';
   }
 }

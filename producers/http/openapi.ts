@@ -89,6 +89,7 @@ const OPERATIONS: Readonly<Record<string, Documented>> = {
       'idempotency-key-reused',
       'id-reused',
       'refused-busy',
+      'resource-held',
       'not-accepted',
       'outcome-unknown',
     ],

@@ -142,6 +142,12 @@ export const PROBLEMS = {
     advice: 'Nothing was stored. Send it again after a pause.',
     retryAfterSeconds: 1,
   },
+  'resource-held': {
+    status: 429,
+    title: 'The resource is held, and its queue is full',
+    advice: 'Nothing was stored. Send it again when an operator has repaired the resource.',
+    retryAfterSeconds: 30,
+  },
   'headers-too-large': { status: 431, title: 'The headers are too large', advice: 'Send fewer or shorter headers.' },
   internal: {
     status: 500,
@@ -199,10 +205,10 @@ export function kindOf(code: ProblemCode): Kind {
   return PROBLEMS[code];
 }
 
-/** The document; `more` may give another `code`: a rejection's own. */
-export function problemText(given: Problem): string {
+/** The document; `more` may give another `code`: a rejection's own. `printed`: members that are JSON already, not printed anew. */
+export function problemText(given: Problem, printed: Readonly<Record<string, string>> = {}): string {
   const { status, title, advice } = kindOf(given.code);
-  return JSON.stringify({
+  const text = JSON.stringify({
     type: `urn:onelane:problem:${given.code}`,
     title,
     status,
@@ -210,4 +216,6 @@ export function problemText(given: Problem): string {
     code: given.code,
     ...given.more,
   });
+  const members = Object.entries(printed).map(([name, json]) => `,${JSON.stringify(name)}:${json}`);
+  return `${text.slice(0, -1)}${members.join('')}}`;
 }

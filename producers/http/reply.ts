@@ -8,12 +8,17 @@ export function sendJson(reply: FastifyReply, status: number, document: unknown)
   return reply.code(status).header('content-type', JSON_TYPE).send(JSON.stringify(document));
 }
 
-export function sendProblem(reply: FastifyReply, given: Problem): FastifyReply {
+/** `printed`: members that are JSON already. */
+export function sendProblem(
+  reply: FastifyReply,
+  given: Problem,
+  printed: Readonly<Record<string, string>> = {},
+): FastifyReply {
   const { status, retryAfterSeconds } = kindOf(given.code);
   if (retryAfterSeconds !== undefined) reply.header('retry-after', retryAfterSeconds);
   // A body that was not read to its end must not be taken for the next request.
   if (!reply.request.raw.complete && reply.request.raw.readableFlowing !== null) reply.header('connection', 'close');
-  return reply.code(status).header('content-type', PROBLEM_TYPE).send(problemText(given));
+  return reply.code(status).header('content-type', PROBLEM_TYPE).send(problemText(given, printed));
 }
 
 /** Calls `gone` if the connection closes before the answer has been sent. Returns what ends the watching. */

@@ -3,12 +3,12 @@ import type { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { openBodyReader, type ParsedBody } from './body.ts';
+import { openBodyReader, type ReadBody } from './body.ts';
 import { getCommand, postOne } from './commands.ts';
 import type { HttpGiven } from './http-given.ts';
-import { linesOfList, readLines } from './lines.ts';
+import { linesOfLargeList, linesOfList, readLines } from './lines.ts';
 import { postMany, type ManyCommands } from './many-commands.ts';
-import { problem } from './problem.ts';
+import { problem, type Problem } from './problem.ts';
 import { sendProblem } from './reply.ts';
 import { getResource } from './resources.ts';
 
@@ -17,7 +17,7 @@ export interface RoutesGiven extends HttpGiven {
 }
 
 /** A body as its content type wants it read. */
-type CommandsBody = ParsedBody | { readonly kind: 'lines'; readonly lines: ManyCommands['lines'] };
+type CommandsBody = ReadBody | { readonly kind: 'lines'; readonly lines: ManyCommands['lines'] };
 
 const waitSeconds = (maxMs: number) =>
   z.coerce
@@ -101,7 +101,8 @@ const WAIT_AFTER_SECONDS = 5;
 /** How each content type is read; others get 415. Bodies are parsed once, and by nobody else. */
 function readBodies(app: FastifyInstance, given: HttpGiven): void {
   const { limits } = given;
-  const bodies = openBodyReader({ bytes: limits.bodyBytes, bytesTogether: limits.bodiesBytes });
+  const { singleBytes, bodiesBytes, commands } = limits;
+  const bodies = openBodyReader({ singleBytes, bytesTogether: bodiesBytes, elements: commands });
   const whole = (limit: number) => (_request: FastifyRequest, stream: Readable) => bodies.read(stream, limit);
   app.removeAllContentTypeParsers();
   app.addContentTypeParser(['application/json', 'application/cloudevents-batch+json'], whole(limits.bodyBytes));
@@ -121,19 +122,31 @@ interface Arrived {
   readonly uploads: { running: number };
 }
 
-async function postCommands(given: HttpGiven, { request, reply, uploads }: Arrived): Promise<FastifyReply> {
+async function postCommands(given: HttpGiven, arrived: Arrived): Promise<FastifyReply> {
+  // Made by the parsers above, which are the only ones.
+  const body = arrived.request.body as CommandsBody | undefined | null;
+  try {
+    return await answerBody(given, arrived, body ?? problem('body-missing', 'There is no body.'));
+  } finally {
+    if (body?.kind === 'large-list') body.release();
+  }
+}
+
+async function answerBody(
+  given: HttpGiven,
+  { request, reply, uploads }: Arrived,
+  body: CommandsBody,
+): Promise<FastifyReply> {
   if (request.headers['content-encoding'] !== undefined && request.headers['content-encoding'] !== 'identity') {
     return sendProblem(reply, problem('content-type-unsupported', 'The body is compressed.'));
   }
-  // Made by the parsers above, which are the only ones.
-  const body = request.body as CommandsBody | undefined | null;
-  if (body === undefined || body === null) return sendProblem(reply, problem('body-missing', 'There is no body.'));
   if (body.kind === 'problem') return sendProblem(reply, body);
   const mediaType = (request.headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
   const form = mediaType.startsWith('application/cloudevents') ? 'event' : 'either';
-  const many = manyOf(body, mediaType);
-  if (many === 'not-a-list') return sendProblem(reply, problem('json-invalid', 'A batch of events is a JSON array.'));
-  if (many === null) return postOne(given, { request, reply, form }, body.kind === 'json' ? body.value : null);
+  const read = readingOf(body, { mediaType, limits: given.limits });
+  if (read.kind === 'problem') return sendProblem(reply, read);
+  if (read.kind === 'one') return postOne(given, { request, reply, form }, read.value);
+  const { many } = read;
   if (many.count > given.limits.commands) {
     return sendProblem(
       reply,
@@ -151,16 +164,37 @@ async function postCommands(given: HttpGiven, { request, reply, uploads }: Arriv
   }
 }
 
-function manyOf(
-  body: Exclude<CommandsBody, { kind: 'problem' }>,
-  mediaType: string,
-): ManyCommands | 'not-a-list' | null {
-  if (body.kind === 'lines') return { lines: body.lines, answer: 'lines', count: 0 };
-  if (Array.isArray(body.value) && mediaType !== 'application/cloudevents+json') {
-    return { lines: linesOfList(body.value), answer: 'list', count: body.value.length };
+type Reading =
+  { readonly kind: 'one'; readonly value: unknown } | { readonly kind: 'many'; readonly many: ManyCommands } | Problem;
+
+/** One command or many, as the content type says where the body does not. */
+function readingOf(
+  body: Exclude<CommandsBody, Problem>,
+  { mediaType, limits }: { readonly mediaType: string; readonly limits: HttpGiven['limits'] },
+): Reading {
+  const isBatch = mediaType === 'application/cloudevents-batch+json';
+  const isSingle = mediaType === 'application/cloudevents+json';
+  switch (body.kind) {
+    case 'lines':
+      return { kind: 'many', many: { lines: body.lines, answer: 'lines', count: 0 } };
+    case 'large-list':
+      // What a list holds is not looked at where one command is due.
+      if (isSingle) return { kind: 'one', value: [] };
+      return {
+        kind: 'many',
+        many: { lines: linesOfLargeList(body, limits.singleBytes), answer: 'list', count: body.count },
+      };
+    case 'too-large-for-one':
+      return isBatch ? NOT_A_LIST : problem('command-too-large', `${body.detail}.`);
+    case 'json':
+      if (isSingle || !Array.isArray(body.value)) {
+        return isBatch ? NOT_A_LIST : { kind: 'one', value: body.value };
+      }
+      return { kind: 'many', many: { lines: linesOfList(body.value), answer: 'list', count: body.value.length } };
   }
-  return mediaType === 'application/cloudevents-batch+json' ? 'not-a-list' : null;
 }
+
+const NOT_A_LIST = problem('json-invalid', 'A batch of events is a JSON array.');
 
 /** Known paths with another method: 405 that names what there is, before any body is read. */
 function refuseOtherMethods(app: FastifyInstance): void {

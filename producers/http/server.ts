@@ -10,6 +10,7 @@ import type { Database } from '../../shared/postgres/database.ts';
 import type { System } from '../../shared/postgres/system.ts';
 import type { ResourceTypes } from '../../shared/resources/resource-type.ts';
 import type { Transport } from '../../shared/transport/transport.ts';
+import { openFullHolds, type FullHolds, type HeldLimits } from '../full-holds.ts';
 import { openOutcomeWatch, type CommitHere, type OutcomeWatch, type WatchLimits } from '../outcome-watch.ts';
 import { openSubmitter, type SubmitLimits, type Submitter } from '../submit.ts';
 import { answerBadUrl, answerBrokenRequest, answerErrors } from './errors.ts';
@@ -34,6 +35,7 @@ export interface ProducerServerGiven {
     readonly http?: Partial<HttpLimits>;
     readonly submit?: Partial<SubmitLimits>;
     readonly watch?: Partial<WatchLimits>;
+    readonly held?: Partial<HeldLimits>;
   };
 }
 
@@ -70,6 +72,7 @@ interface Running {
   readonly app: FastifyInstance;
   readonly submitter: Submitter;
   readonly watch: OutcomeWatch;
+  readonly fullHolds: FullHolds;
   readonly sockets: ReadonlySet<Socket>;
 }
 
@@ -98,7 +101,8 @@ class Server implements ProducerServer {
 
   async start(): Promise<void> {
     const { given } = this;
-    const submitter = openSubmitter({ ...given, limits: given.limits?.submit ?? {} });
+    const fullHolds = openFullHolds({ ...given, limits: given.limits?.held ?? {} });
+    const submitter = openSubmitter({ ...given, fullHolds, limits: given.limits?.submit ?? {} });
     const watch = openOutcomeWatch({ ...given, limits: given.limits?.watch ?? {} });
     const app = buildApp(given, submitter, watch);
     const sockets = new Set<Socket>();
@@ -106,7 +110,7 @@ class Server implements ProducerServer {
       sockets.add(socket);
       socket.once('close', () => sockets.delete(socket));
     });
-    this.running = { app, submitter, watch, sockets };
+    this.running = { app, submitter, watch, fullHolds, sockets };
     this.stopping = null;
     try {
       await submitter.firstAttempt;
@@ -135,7 +139,7 @@ class Server implements ProducerServer {
     await inTime(closed, leftMs() * SHARE_FOR_REQUESTS, clock);
     for (const socket of running.sockets) socket.destroy();
     await running.submitter.close(leftMs());
-    await inTime(Promise.all([watchClosed, closed]), leftMs(), clock);
+    await inTime(Promise.all([watchClosed, closed, running.fullHolds.close()]), leftMs(), clock);
     this.running = null;
     observe({ kind: 'service-stopped', name: this.name, ms: clock.monotonicMs() - sinceMs });
   }

@@ -120,6 +120,13 @@ export const SETTINGS = {
     },
     size('1MiB', '4GiB', '64MiB'),
   ),
+  heldResource: setting(
+    {
+      variable: 'ONELANE_HELD_RESOURCE',
+      about: 'commands parked for one held resource before the API answers 429 for it',
+    },
+    wholeNumber(1, 10_000_000, 100_000),
+  ),
   lease: setting(
     { variable: 'ONELANE_LEASE', about: 'how long a silent consumer keeps its partitions; with Kafka at least 6s' },
     span('1s', '10m', '4s'),

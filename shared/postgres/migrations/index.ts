@@ -3,6 +3,7 @@ import { migration as system } from './0001-system.ts';
 import { migration as log } from './0002-log.ts';
 import { migration as expect } from './0003-expect.ts';
 import { migration as configSql } from './0004-config-sql.ts';
+import { migration as holdNumber } from './0005-hold-number.ts';
 
 export interface Migration {
   readonly number: number;
@@ -13,4 +14,4 @@ export interface Migration {
   readonly sql: string;
 }
 
-export const migrations: readonly Migration[] = [system, log, expect, configSql];
+export const migrations: readonly Migration[] = [system, log, expect, configSql, holdNumber];

@@ -102,6 +102,48 @@ describe('many commands', () => {
   );
 });
 
+describe('an array that is too large to be parsed at once', () => {
+  const padding = ' '.repeat(400_000);
+
+  it('gets the results that a small one gets', async () => {
+    const items = [
+      line(1),
+      '7',
+      line('02'),
+      line(3, 'x'),
+      `{"type":"account.import","subject":"ü","data":{}}`,
+      line(1),
+    ];
+    const small = await bundle.post(`[${items.join(',')}]`);
+    const large = await bundle.post(`\ufeff ${padding}[${items.join(',\n')}]${padding}`);
+    const told = ({ status, text }: typeof small) => [
+      status,
+      (JSON.parse(text) as Result[]).map((each) => [each['line'], each['status'], each['code'], each['pointer']]),
+    ];
+    expect(told(large)).toEqual(told(small));
+    expect(bundle.lane.commands()).toHaveLength(4);
+  });
+
+  it.each([
+    ['that breaks', `[${line(1)},${line(2)}${padding}`, 'json-invalid', 400],
+    ['with a stray mark', `[${line(1)},${padding},${line(2)}]`, 'json-invalid', 400],
+    ['with another thing behind it', `[${line(1)}]${padding}7`, 'json-invalid', 400],
+    ['of more commands than may be', `[${padding}${Array(1_001).fill(line(1)).join(',')}]`, 'too-many-commands', 413],
+    ['that is none', padding, 'body-missing', 400],
+  ])('%s stores nothing', async (_, body, code, status) => {
+    expect(await bundle.post(body)).toMatchObject({ status, body: { code } });
+    expect(bundle.lane.commands()).toEqual([]);
+  });
+
+  it('that is not UTF-8 stores nothing', async () => {
+    const body = Buffer.concat([Buffer.from(`[${line(1)},${padding}"`), Buffer.from([0xc3, 0x28]), Buffer.from('"]')]);
+    const headers = { 'content-type': 'application/json' };
+    const answer = await bundle.call('/v1/commands', { method: 'POST', headers, body });
+    expect(answer).toMatchObject({ status: 400, body: { code: 'json-invalid' } });
+    expect(bundle.lane.commands()).toEqual([]);
+  });
+});
+
 describe('a gap', () => {
   it('stops the later lines of that resource, until the end of the body', async () => {
     bundle.fault = 'refused';

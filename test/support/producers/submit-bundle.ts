@@ -44,6 +44,7 @@ export async function submitBundle(options: SubmitBundleOptions = {}): Promise<S
     observe: (event) => void events.push(event),
     clock: systemClock,
     random: Math.random,
+    fullHolds: new Set(),
     limits: { ...LIMITS, ...options.limits },
   });
   await submitter.firstAttempt;
