@@ -16,7 +16,7 @@ import {
   type Uuid,
 } from '../../shared/command/identity.ts';
 import { partitionOf } from '../../shared/command/routing.ts';
-import type { Database } from '../../shared/postgres/database.ts';
+import { openLanePool, type Database, type SessionTimeouts } from '../../shared/postgres/database.ts';
 import type { System } from '../../shared/postgres/system.ts';
 import type { OnelaneEvent } from '../../shared/process/events.ts';
 import { Latest } from '../../shared/process/latest.ts';
@@ -40,6 +40,8 @@ export interface LaneBundleWanted {
   /** `{tables}` stands for the schema. */
   readonly sql: string;
   readonly batchCountMax?: number;
+  /** Of the lanes' sessions; none named means those of the product. */
+  readonly timeouts?: SessionTimeouts;
 }
 
 export interface LaneBundle {
@@ -51,6 +53,8 @@ export interface LaneBundle {
   start(): void;
   /** Resolves when everything published so far is committed; rejects when the lane halts. */
   caughtUp(): Promise<void>;
+  /** Resolves when an event for which `is` holds has come. */
+  until(is: (event: OnelaneEvent) => boolean): Promise<OnelaneEvent>;
   sql<Row extends pg.QueryResultRow>(text: string): Promise<readonly Row[]>;
   close(): Promise<void>;
 }
@@ -58,9 +62,10 @@ export interface LaneBundle {
 export async function laneBundle(wanted: LaneBundleWanted): Promise<LaneBundle> {
   const db = await freshDatabase({ partitions: 1, sql: wanted.sql });
   const log = createMemoryLog({ partitions: 1 });
+  const lanePool = wanted.timeouts === undefined ? db.lanePool : openLanePool(db.database, 4, wanted.timeouts);
   const lanes = openLanes(log, {
     ...db,
-    lanePool: db.lanePool,
+    lanePool,
     types: wanted.types(db.tables),
     batchCountMax: wanted.batchCountMax ?? 1_000,
   });
@@ -70,6 +75,7 @@ export async function laneBundle(wanted: LaneBundleWanted): Promise<LaneBundle> 
     events: lanes.events,
     publish: (commands) => publish(log, db.system.id, commands),
     start: () => lanes.start(),
+    until: (is) => lanes.until(is),
     caughtUp: () => lanes.caughtUp(BigInt(log.bounds(partition(0)).end)),
     sql: async <Row extends pg.QueryResultRow>(text: string) => {
       const own = text.replaceAll('{tables}', db.tables).replaceAll('{schema}', db.schema);
@@ -77,6 +83,7 @@ export async function laneBundle(wanted: LaneBundleWanted): Promise<LaneBundle> 
     },
     close: async () => {
       await lanes.stop();
+      if (lanePool !== db.lanePool) await lanePool.end();
       await db.close();
     },
   };
