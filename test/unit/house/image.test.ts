@@ -106,7 +106,7 @@ describe('the Dockerfile', () => {
     const { port } = new URL(server.url() ?? '');
     await ask({ ONELANE_HEALTH_PORT: port, ONELANE_HTTP_PORT: '1' });
     await ask({ ONELANE_HEALTH_PORT: '1', ONELANE_HTTP_PORT: port });
-    await server.stop();
+    await server.stop(1_000);
     await expect(ask({ ONELANE_HEALTH_PORT: port, ONELANE_HTTP_PORT: '1' })).rejects.toMatchObject({ code: 1 });
   });
 
