@@ -26,6 +26,8 @@ function retried(cause: Error): Error {
   return Object.assign(new kafkajs.KafkaJSNumberOfRetriesExceeded(cause, { retryCount: 3, retryTime: 900 }), { cause });
 }
 
+const loginError = (): Error => Object.assign(new Error('no'), { name: 'KafkaJSSASLAuthenticationError' });
+
 const withCode = (code: string, message = code): Error => Object.assign(new Error(message), { code });
 const said = ({ code, message }: OnelaneError): string => `${message} [${code}]`;
 
@@ -53,7 +55,7 @@ describe('what brokers and kafkajs throw', () => {
     ],
     [
       'a password that is not right',
-      new kafkajs.KafkaJSSASLAuthenticationError('no'),
+      loginError(),
       /refuse the user "ada" with scram-sha-256.*KAFKA_SASL_PASSWORD.*\[broker-login-refused\]$/,
     ],
     [
@@ -78,18 +80,22 @@ describe('what brokers and kafkajs throw', () => {
     expect(said(explain(retried(retried(error)), SIGNED_IN))).toMatch(sentence);
   });
 
+  test('a refusal without a sentence of its own is no broker out of reach', () => {
+    const { message, code } = explain(retried(protocol('LEADER_NOT_AVAILABLE')), OPEN);
+    expect(message).toMatch(
+      /^the brokers at kafka-1:9092, kafka-2:9092 answer LEADER_NOT_AVAILABLE: if it does not pass/,
+    );
+    expect(code).toBe('broker-away');
+  });
+
   test('without a login the sentence asks for one, and names nobody', () => {
-    const login = explain(new kafkajs.KafkaJSSASLAuthenticationError('no'), OPEN);
+    const login = explain(loginError(), OPEN);
     expect(said(login)).toMatch(/want a login: set KAFKA_SASL_MECHANISM.*\[broker-login-refused\]$/);
     expect(explain(protocol('TOPIC_AUTHORIZATION_FAILED'), OPEN).message).toMatch(/^this client may not/);
   });
 
   test('no sentence tells a password', () => {
-    for (const each of [
-      new kafkajs.KafkaJSSASLAuthenticationError('no'),
-      protocol('TOPIC_AUTHORIZATION_FAILED'),
-      new Error('x'),
-    ]) {
+    for (const each of [loginError(), protocol('TOPIC_AUTHORIZATION_FAILED'), new Error('x')]) {
       expect(explain(each, SIGNED_IN).message).not.toContain('secret-of-ada');
     }
   });
