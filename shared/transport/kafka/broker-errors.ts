@@ -43,12 +43,34 @@ export function explain(thrown: unknown, about: About): OnelaneError {
     const known = sentenceOf(each, about);
     if (known !== null) return known;
   }
-  const { brokers } = about.connection;
+  return new BrokerAway(awaySentence(thrown, chain, about), { cause: thrown });
+}
+
+function awaySentence(thrown: unknown, chain: readonly Error[], { connection, groupId }: About): string {
+  const { brokers, tls, sasl } = connection;
+  const at = brokers.join(', ');
   const root = chain.at(-1) ?? asError(thrown);
-  return new BrokerAway(
-    `no broker can be reached at ${brokers.join(', ')} (${root.message}): check KAFKA_BROKERS, KAFKA_SSL, and that it runs`,
-    { cause: thrown },
-  );
+  const answer = protocolError(thrown);
+  if (answer !== null) {
+    return `the brokers at ${at} answer ${answer}: if it does not pass by itself, check that all of them run, and their logs`;
+  }
+  if (chain.some(({ name }) => name === 'KafkaJSGroupCoordinatorNotFound')) {
+    // kafkajs keeps to itself what each broker said.
+    return `no broker at ${at} answers for group "${groupId}": it passes by itself after a broker's start; if it does not, allow ${whoIs(connection)} Read on the group`;
+  }
+  if (!chain.some(isClosed)) {
+    return `no broker can be reached at ${at} (${root.message}): check KAFKA_BROKERS, KAFKA_SSL, and that it runs`;
+  }
+  // Whoever is not spoken to in the way it wants hangs up without a word.
+  const wants = [
+    tls === null ? 'speak TLS (KAFKA_SSL)' : 'speak no TLS (KAFKA_SSL)',
+    ...(sasl === null ? ['want a login (KAFKA_SASL_MECHANISM)'] : []),
+  ];
+  return `the broker at ${at} ends the connection: it may just have stopped; if it runs, it may ${wants.join(', or ')}`;
+}
+
+function isClosed(error: Error): boolean {
+  return error.name === 'KafkaJSConnectionClosedError' || codeOf(error) === 'ECONNRESET';
 }
 
 /** What a broker said about one request, such as TOPIC_AUTHORIZATION_FAILED; null when the broker said nothing. */
@@ -86,7 +108,7 @@ function tlsFault(error: Error): boolean {
 }
 
 function sentenceOf(error: Error, about: About): OnelaneError | null {
-  const { brokers, sasl } = about.connection;
+  const { brokers } = about.connection;
   const cause = error;
   if (tlsFault(error)) {
     return new BrokerTlsFailed(
@@ -94,20 +116,31 @@ function sentenceOf(error: Error, about: About): OnelaneError | null {
       { cause },
     );
   }
-  if (
-    error.name === 'KafkaJSSASLAuthenticationError' ||
-    hasType(error, 'SASL_AUTHENTICATION_FAILED', 'UNSUPPORTED_SASL_MECHANISM')
-  ) {
+  return (
+    loginRefused(error, about) ??
+    rightMissing(error, about) ??
+    (hasType(error, 'UNKNOWN_TOPIC_OR_PARTITION') ? topicMissing(about.topic, cause) : null)
+  );
+}
+
+function loginRefused(error: Error, { connection: { brokers, sasl } }: About): OnelaneError | null {
+  const at = `the brokers at ${brokers.join(', ')}`;
+  const cause = error;
+  if (hasType(error, 'ILLEGAL_SASL_STATE')) {
     return new BrokerLoginRefused(
-      sasl === null
-        ? `the brokers at ${brokers.join(', ')} want a login: set KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD`
-        : `the brokers at ${brokers.join(', ')} refuse the user "${sasl.username}" with ${sasl.mechanism}: check KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM`,
+      `${at} know no login at that port: unset KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD, or name another port in KAFKA_BROKERS`,
       { cause },
     );
   }
-  return (
-    rightMissing(error, about) ??
-    (hasType(error, 'UNKNOWN_TOPIC_OR_PARTITION') ? topicMissing(about.topic, cause) : null)
+  const isRefused =
+    error.name === 'KafkaJSSASLAuthenticationError' ||
+    hasType(error, 'SASL_AUTHENTICATION_FAILED', 'UNSUPPORTED_SASL_MECHANISM');
+  if (!isRefused) return null;
+  return new BrokerLoginRefused(
+    sasl === null
+      ? `${at} want a login: set KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD`
+      : `${at} refuse the user "${sasl.username}" with ${sasl.mechanism}: check KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM`,
+    { cause },
   );
 }
 
@@ -119,7 +152,7 @@ function topicMissing(topic: string, cause: Error): OnelaneError {
 }
 
 function rightMissing(error: Error, { topic, groupId, connection }: About): OnelaneError | null {
-  const who = connection.sasl === null ? 'this client' : `user "${connection.sasl.username}"`;
+  const who = whoIs(connection);
   const cause = error;
   if (hasType(error, 'TOPIC_AUTHORIZATION_FAILED')) {
     return new BrokerRightMissing(
@@ -137,6 +170,10 @@ function rightMissing(error: Error, { topic, groupId, connection }: About): Onel
     );
   }
   return null;
+}
+
+function whoIs({ sasl }: KafkaConnection): string {
+  return sasl === null ? 'this client' : `user "${sasl.username}"`;
 }
 
 function hasType(error: Error, ...types: readonly string[]): boolean {

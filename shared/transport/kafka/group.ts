@@ -27,6 +27,8 @@ export interface GroupListener {
   held(): readonly Partition[];
   /** A new generation. Nothing has been fetched in it yet, and every partition is where the group last committed. */
   assigned(partitions: ReadonlySet<Partition>): void;
+  /** kafkajs has asked where the partitions are: now and then, and after errors that it keeps to itself. The topic may be another one. */
+  doubted(): void;
   fetched(batch: EachBatchPayload): void;
   /** Records that are nobody's entries, such as the markers of a transaction. */
   skipped(partition: Partition, first: number, last: number): void;
@@ -220,6 +222,9 @@ export class Group {
     });
     consumer.on(consumer.events.HEARTBEAT, () => {
       if (!over.signal.aborted) this.#knownMs = clock.monotonicMs();
+    });
+    consumer.on(consumer.events.REQUEST, ({ payload }) => {
+      if (payload.apiName === 'Metadata' && !over.signal.aborted && this.#knownMs !== null) on.doubted();
     });
     consumer.on(consumer.events.CRASH, ({ payload }) => this.#down(member, this.#given.explain(payload.error)));
     consumer.on(consumer.events.START_BATCH_PROCESS, ({ payload }) => {

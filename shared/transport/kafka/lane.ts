@@ -117,9 +117,9 @@ export class KafkaLane implements Lane {
     return this.#callsOpen > 0 ? 0 : this.#given.clock.monotonicMs() - this.#calledMs;
   }
 
-  /** The group has a new generation in which the partition is still ours: whatever was asked for is forgotten there. */
-  assigned(): void {
-    if (this.#check !== null) this.#check.assigned();
+  /** The log may be another one, and whatever was asked for is forgotten: the group has a new generation, or kafkajs has met an error. */
+  doubted(): void {
+    if (this.#check !== null) this.#check.doubted();
     else this.#recheck();
   }
 

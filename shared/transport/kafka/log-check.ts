@@ -61,8 +61,8 @@ export class LogCheck {
     this.#over.abort();
   }
 
-  /** The group has a new generation: what was asked for is forgotten there. */
-  assigned(): void {
+  /** What was asked for may be forgotten. */
+  doubted(): void {
     if (this.#anchor !== null) this.#given.readFrom(this.#anchor);
   }
 

@@ -105,7 +105,11 @@ export class KafkaSubscription implements Subscription, GroupListener {
     if (this.#isAway) this.#given.observe({ kind: 'connection-restored', what: 'consumer group' });
     this.#isAway = false;
     this.#assigned.set(partitions);
-    for (const [partition, lane] of this.#lanes) if (partitions.has(partition)) lane.assigned();
+    for (const [partition, lane] of this.#lanes) if (partitions.has(partition)) lane.doubted();
+  }
+
+  doubted(): void {
+    for (const lane of this.#lanes.values()) lane.doubted();
   }
 
   fetched(payload: EachBatchPayload): void {

@@ -63,7 +63,19 @@ async function partitionsOf(admin: Admin, topic: string): Promise<number | null>
 async function makeTopic(admin: Admin, wanted: TopicWanted): Promise<void> {
   const { brokers } = await admin.describeCluster();
   const replication = wanted.replication ?? Math.min(REPLICAS_ADVISED, brokers.length);
-  // Resolves with false when somebody else was faster.
+  try {
+    // Resolves with false when somebody else was faster.
+    await create(admin, wanted, replication);
+  } catch (thrown) {
+    if (protocolError(thrown) !== 'INVALID_REPLICATION_FACTOR') throw thrown;
+    throw new TopicUnfit(
+      `topic "${wanted.topic}" cannot be made with ${replication} copies, as ${brokers.length} brokers serve: set KAFKA_REPLICATION to so many or fewer, or start more`,
+      { cause: thrown },
+    );
+  }
+}
+
+async function create(admin: Admin, wanted: TopicWanted, replication: number): Promise<void> {
   await admin.createTopics({
     waitForLeaders: false,
     topics: [

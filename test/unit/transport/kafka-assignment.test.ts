@@ -1,0 +1,140 @@
+// Owns the proof that partitions are shared out fairly, completely, and with as few moves as can be.
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { partition, type Partition } from '../../../shared/command/identity.ts';
+import { assignSticky, stickyAssigner, type Reader } from '../../../shared/transport/kafka/assignment.ts';
+
+const readers = (held: readonly (readonly number[])[]): readonly Reader[] =>
+  held.map((each, at) => ({ id: `reader-${at}`, held: each.map(partition) }));
+
+/** Claims may be anything: doubled, taken by two, or of partitions that are not there. */
+const anyReaders = fc
+  .uniqueArray(fc.string({ minLength: 1, maxLength: 6 }), { minLength: 1, maxLength: 9 })
+  .chain((ids) =>
+    fc.tuple(...ids.map((id) => fc.record({ id: fc.constant(id), held: fc.array(fc.nat(40).map(partition)) }))),
+  )
+  .map((list): readonly Reader[] => list);
+const anyCount = fc.integer({ min: 1, max: 32 });
+
+/** Readers as they are between two changes: nobody claims what another has. */
+const settledReaders = anyCount.chain((partitions) =>
+  fc.record({
+    partitions: fc.constant(partitions),
+    owners: fc.array(fc.integer({ min: -1, max: 5 }), { minLength: partitions, maxLength: partitions }),
+    count: fc.integer({ min: 6, max: 8 }),
+  }),
+);
+
+const flat = (assigned: ReadonlyMap<string, readonly Partition[]>) => [...assigned.values()].flat();
+
+describe('assignment', () => {
+  test('gives every partition to one reader, and nobody two more than another', () => {
+    fc.assert(
+      fc.property(anyReaders, anyCount, (all, partitions) => {
+        const assigned = assignSticky(all, partitions);
+        expect([...assigned.keys()].sort()).toEqual(all.map(({ id }) => id).sort());
+        expect(flat(assigned).sort((a, b) => a - b)).toEqual(Array.from({ length: partitions }, (_, at) => at));
+        const counts = [...assigned.values()].map((own) => own.length);
+        expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(1);
+      }),
+    );
+  });
+
+  test('is the same in whatever order the readers are named', () => {
+    fc.assert(
+      fc.property(anyReaders, anyCount, fc.infiniteStream(fc.nat()), (all, partitions, ranks) => {
+        const shuffled = all.map((each) => ({ each, rank: ranks.next().value })).sort((a, b) => a.rank - b.rank);
+        const other = assignSticky(
+          shuffled.map(({ each }) => each),
+          partitions,
+        );
+        for (const [id, own] of assignSticky(all, partitions)) expect(other.get(id)).toEqual(own);
+      }),
+    );
+  });
+
+  test('moves no more partitions than fairness asks for', () => {
+    fc.assert(
+      fc.property(settledReaders, ({ partitions, owners, count }) => {
+        const held = Array.from({ length: count }, (_, at) =>
+          owners.flatMap((owner, each) => (owner === at ? [each] : [])),
+        );
+        const assigned = assignSticky(readers(held), partitions);
+        const kept = held.map(
+          (each, at) => each.filter((own) => assigned.get(`reader-${at}`)?.includes(partition(own))).length,
+        );
+        // Whatever the shares: who has more than the floor may keep one more, but only so many may.
+        const least = Math.floor(partitions / count);
+        const rich = held.filter((each) => each.length > least).length;
+        const most =
+          held.reduce((sum, each) => sum + Math.min(each.length, least), 0) + Math.min(rich, partitions % count);
+        expect(kept.reduce((sum, each) => sum + each, 0)).toBe(most);
+      }),
+    );
+  });
+
+  test('a reader that comes takes its share and no more; when it goes, the others keep what they have', () => {
+    const before = readers([[0, 1, 2, 3], [4, 5, 6, 7], []]);
+    expect([...assignSticky(before, 8).values()]).toEqual([
+      [0, 1, 2],
+      [4, 5, 6],
+      [3, 7],
+    ]);
+    expect([
+      ...assignSticky(
+        readers([
+          [0, 1, 2],
+          [4, 5, 6],
+        ]),
+        8,
+      ).values(),
+    ]).toEqual([
+      [0, 1, 2, 3],
+      [4, 5, 6, 7],
+    ]);
+  });
+
+  test('of two who claim the same partition the first by id keeps it', () => {
+    const both = [
+      { id: 'b', held: [partition(0), partition(1)] },
+      { id: 'a', held: [partition(1)] },
+    ];
+    expect(assignSticky(both, 2)).toEqual(
+      new Map([
+        ['a', [1]],
+        ['b', [0]],
+      ]),
+    );
+  });
+
+  test('claims of partitions that are not there are not heard', () => {
+    expect([...assignSticky(readers([[7, 9], [0]]), 2).values()]).toEqual([[1], [0]]);
+  });
+
+  test('more readers than partitions leave some with none', () => {
+    expect([...assignSticky(readers([[], [0], []]), 2).values()]).toEqual([[1], [0], []]);
+  });
+});
+
+describe('the assigner', () => {
+  test('tells the group what a member holds when it joins, and is told by the leader what it gets', async () => {
+    const assignerOf = (held: readonly number[]) =>
+      // What kafkajs gives is not looked at.
+      stickyAssigner({ topic: 't', partitions: 4, held: () => held.map(partition) })({} as never);
+    const [one, two] = [assignerOf([3, 1]), assignerOf([0])];
+    const members = [one, two].map((each, at) => ({
+      memberId: `m${at}`,
+      memberMetadata: each.protocol({ topics: ['t'] }).metadata,
+    }));
+    const { default: kafkajs } = await import('kafkajs');
+    const assigned = await one.assign({ members, topics: ['t'] });
+    const read = assigned.map(({ memberId, memberAssignment }) => [
+      memberId,
+      kafkajs.AssignerProtocol.MemberAssignment.decode(memberAssignment)?.assignment,
+    ]);
+    expect(read).toEqual([
+      ['m0', { t: [1, 3] }],
+      ['m1', { t: [0, 2] }],
+    ]);
+  });
+});

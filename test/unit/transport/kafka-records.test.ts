@@ -1,0 +1,151 @@
+// Owns the proof that records of any publisher become deliveries: headers as text, binary CloudEvents structured, times that never go back.
+import type { KafkaMessage } from 'kafkajs';
+import { describe, expect, test } from 'vitest';
+import type { Headers } from '../../../shared/command/entry.ts';
+import { decodeDelivery } from '../../../shared/command/wire.ts';
+import { structuredBytes } from '../../../shared/transport/kafka/binary-mode.ts';
+import { RecordReader } from '../../../shared/transport/kafka/records.ts';
+
+const EVENT: Headers = {
+  ce_specversion: '1.0',
+  ce_id: 'a-1',
+  ce_source: '/test',
+  ce_type: 'account.deposit',
+  ce_subject: '42',
+};
+
+function message(parts: Partial<KafkaMessage> = {}): KafkaMessage {
+  return {
+    key: null,
+    value: Buffer.from('{}'),
+    timestamp: '1000',
+    attributes: 0,
+    offset: '0',
+    headers: {},
+    ...parts,
+  } as KafkaMessage;
+}
+
+const structured = (payload: string | Buffer, headers: Headers = EVENT): string =>
+  Buffer.from(structuredBytes(Buffer.from(payload), headers)).toString();
+
+describe('a binary CloudEvent', () => {
+  test('is the structured event that says the same', () => {
+    expect(JSON.parse(structured('{"amount":5}'))).toEqual({
+      specversion: '1.0',
+      id: 'a-1',
+      source: '/test',
+      type: 'account.deposit',
+      subject: '42',
+      data: { amount: 5 },
+    });
+  });
+
+  test('is a command like any other', () => {
+    const { position, appendedAt } = new RecordReader().delivery(message());
+    const body = decodeDelivery({
+      position,
+      appendedAt,
+      headers: EVENT,
+      bytes: structuredBytes(Buffer.from('{"amount":5}'), EVENT),
+    });
+    expect(body).toMatchObject({ kind: 'command', name: 'deposit', subject: '42', data: { amount: 5 } });
+  });
+
+  test('says a revision as the number that it is, and leaves what is none for the reader to refuse', () => {
+    const revisionOf = (text: string): unknown =>
+      (JSON.parse(structured('{}', { ...EVENT, ce_expectedrevision: text })) as Record<string, unknown>)[
+        'expectedrevision'
+      ];
+    expect(['0', '17', '-1', '1.5', 'many', '9999999999999999'].map(revisionOf)).toEqual([
+      0,
+      17,
+      '-1',
+      '1.5',
+      'many',
+      '9999999999999999',
+    ]);
+  });
+
+  test('without a value has the payload null', () => {
+    expect(JSON.parse(structured(''))).toMatchObject({ id: 'a-1', data: null });
+  });
+
+  test('has its payload from the value alone, whatever headers say', () => {
+    const event: unknown = JSON.parse(structured('1', { ...EVENT, ce_data: '2', ce_data_base64: 'Mg==' }));
+    expect(event).toEqual({
+      specversion: '1.0',
+      id: 'a-1',
+      source: '/test',
+      type: 'account.deposit',
+      subject: '42',
+      data: 1,
+    });
+  });
+
+  test('keeps every digit and every spelling of its payload', () => {
+    expect(structured('{"n": 12345678901234567890, "é":"\\u0041"}')).toContain(
+      '"data":{"n": 12345678901234567890, "é":"\\u0041"}}',
+    );
+  });
+
+  test.each([
+    ['no JSON', Buffer.from('amount=5')],
+    ['two values', Buffer.from('1 2')],
+    ['what would end the event early', Buffer.from('1},"id":{"x":1')],
+    ['bytes that are no UTF-8', Buffer.from([0x22, 0xff, 0x22])],
+    ['a byte order mark', Buffer.from('\uFEFF1')],
+  ])('stays as it is when its payload is %s, and is read as a stray', (_, payload) => {
+    expect(structuredBytes(payload, EVENT)).toBe(payload);
+    const { position, appendedAt } = new RecordReader().delivery(message());
+    expect(decodeDelivery({ position, appendedAt, headers: EVENT, bytes: payload })).toMatchObject({
+      kind: 'stray',
+      reason: 'unreadable',
+    });
+  });
+});
+
+test('a structured event is left alone to the byte', () => {
+  const value = Buffer.from('{"specversion":"1.0"}');
+  expect(structuredBytes(value, { 'content-type': 'application/cloudevents+json' })).toBe(value);
+});
+
+describe('a record', () => {
+  test('without value and headers is an empty delivery', () => {
+    const { bytes, headers } = new RecordReader().delivery(message({ value: null, headers: undefined as never }));
+    expect([bytes.length, headers]).toEqual([0, {}]);
+  });
+
+  test('has header names in lower case, and of several values the last', () => {
+    const headers = { 'Content-Type': Buffer.from('x'), twice: [Buffer.from('1'), Buffer.from('2')], none: undefined };
+    expect(new RecordReader().delivery(message({ headers })).headers).toEqual({
+      'content-type': 'x',
+      twice: '2',
+      none: '',
+    });
+  });
+
+  test('has header values that are no UTF-8 as base64, told apart from text', () => {
+    const headers = { a: Buffer.from([0xff, 0]), b: Buffer.from('é') };
+    expect(new RecordReader().delivery(message({ headers })).headers).toEqual({ a: 'base64:/wA=', b: 'é' });
+  });
+
+  test('has the headers of its own, however alike the one before it was', () => {
+    const reader = new RecordReader();
+    const read = (headers: Record<string, Buffer>) => reader.delivery(message({ headers })).headers;
+    expect(read({ a: Buffer.from('1') })).toEqual({ a: '1' });
+    expect(read({ a: Buffer.from('1') })).toEqual({ a: '1' });
+    expect(read({ a: Buffer.from('2') })).toEqual({ a: '2' });
+    expect(read({ b: Buffer.from('2') })).toEqual({ b: '2' });
+    expect(read({ b: Buffer.from('2'), c: Buffer.from('') })).toEqual({ b: '2', c: '' });
+    expect(read({})).toEqual({});
+  });
+
+  test('was never appended before the one before it', () => {
+    const reader = new RecordReader();
+    const times = ['5000', '4000', '6000'].map((timestamp) =>
+      reader.delivery(message({ timestamp })).appendedAt.getTime(),
+    );
+    expect(times).toEqual([5_000, 5_000, 6_000]);
+  });
+});
