@@ -31,7 +31,7 @@ function functionFaults(file: string, text: string): readonly string[] {
 
 function isDescribe(node: ts.Node): boolean {
   const call = node.parent;
-  return ts.isCallExpression(call) && /^describe\b/.test(call.expression.getText());
+  return ts.isCallExpression(call) && /^describe(\w*)\b/.test(call.expression.getText());
 }
 
 describe('sizes', () => {
