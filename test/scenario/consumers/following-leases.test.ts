@@ -64,7 +64,8 @@ test('the rows say who has which lane open, members are listed without lanes, to
   await turns();
   expect(await holders()).toEqual(['a', 'a', 'a', 'b']);
   expect(await consumers()).toEqual(new Map(Object.entries({ a: [0, 1, 2], b: [3], c: [] })));
-  expect(c.leases.status()).toEqual({ isMember: true, held: [], leaving: [], consumers: 3 });
+  // A turn may have failed on a busy machine; the next one does not.
+  await eventually(() => c.leases.status()).toEqual({ isMember: true, held: [], leaving: [], consumers: 3 });
   expect(a.events.at(-1)).toEqual({ kind: 'leases-changed', held: [0, 1, 2], consumers: 3 });
 });
 
