@@ -112,9 +112,9 @@ export class KafkaLane implements Lane {
     return Promise.resolve();
   }
 
-  /** How long its holder has done nothing with it; 0 while it waits here. */
+  /** How long its holder has done nothing with it; 0 while it waits here, and before the start: that of a halted lane never comes. */
   silentMs(): number {
-    return this.#callsOpen > 0 ? 0 : this.#given.clock.monotonicMs() - this.#calledMs;
+    return this.#callsOpen > 0 || this.#ahead === null ? 0 : this.#given.clock.monotonicMs() - this.#calledMs;
   }
 
   /** The log may be another one, and whatever was asked for is forgotten: the group has a new generation, or kafkajs has met an error. */

@@ -22,6 +22,8 @@ export interface KafkaSubscriptionGiven {
   readonly systemId: Uuid;
   readonly sessionMs: number;
   readonly inboxBytesMax: number;
+  /** How long a lane's holder may do nothing with it. */
+  readonly silenceMs?: number;
   readonly open: () => KafkaClient;
   readonly explain: (thrown: unknown) => OnelaneError;
   readonly bounds: () => Promise<readonly Bounds[]>;
@@ -52,12 +54,14 @@ export class KafkaSubscription implements Subscription, GroupListener {
   readonly #lanes = new Map<Partition, KafkaLane>();
   readonly #settled = new Map<Partition, bigint>();
   readonly #closing = new AbortController();
+  readonly #silenceMs: number;
   #tending: Promise<void> | null = null;
   #isAway = false;
   #left: Promise<void> | null = null;
 
   private constructor(given: KafkaSubscriptionGiven) {
     this.#given = given;
+    this.#silenceMs = given.silenceMs ?? SILENCE_MS_MAX;
     this.budget = new InboxBudget({ bytesMax: given.inboxBytesMax, inboxesMax: given.partitions });
     const share = given.inboxBytesMax / 2 / given.partitions;
     const partitionBytes = Math.floor(Math.min(PARTITION_BYTES.max, Math.max(PARTITION_BYTES.min, share)));
@@ -159,7 +163,7 @@ export class KafkaSubscription implements Subscription, GroupListener {
       await clock.sleep(HINT_EVERY_MS, this.#closing.signal);
       await this.#hint();
       this.#roster.wake();
-      const silent = [...this.#lanes.values()].find((lane) => !lane.lost.aborted && lane.silentMs() > SILENCE_MS_MAX);
+      const silent = [...this.#lanes.values()].find((lane) => !lane.lost.aborted && lane.silentMs() > this.#silenceMs);
       if (silent !== undefined) this.#giveUp(silent);
     }
   }
@@ -167,7 +171,7 @@ export class KafkaSubscription implements Subscription, GroupListener {
   #giveUp(lane: KafkaLane): void {
     this.#group.rest(
       new LaneSilent(
-        `partition ${lane.partition} has made no progress for ${SILENCE_MS_MAX / 1_000} s: it is given to other consumers, and asked for again`,
+        `partition ${lane.partition} has made no progress for ${this.#silenceMs / 1_000} s: it is given to other consumers, and asked for again`,
       ),
     );
     this.#assigned.set(new Set());
