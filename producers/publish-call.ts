@@ -14,6 +14,10 @@ export interface CallPart {
   readonly entries: readonly Held[];
 }
 
+export function emptyCall(sinceMs: number): PublishCall {
+  return { sinceMs, parts: [], entries: 0, bytes: 0 };
+}
+
 export function withPart(call: PublishCall, part: CallPart): PublishCall {
   if (part.entries.length === 0) return call;
   const bytes = part.entries.reduce((sum, entry) => sum + entry.sealed.bytes.length, 0);

@@ -4,7 +4,7 @@ import type { Observe } from '../shared/process/events.ts';
 import { backoffMs, inTime, type Clock, type Random } from '../shared/process/time.ts';
 import type { PublishResult, Transport } from '../shared/transport/transport.ts';
 import { PartitionQueue, type Held, type QueueLimits, type Series, type Submission } from './partition-queue.ts';
-import { causeOf, withPart, type PublishCall } from './publish-call.ts';
+import { causeOf, emptyCall, withPart, type PublishCall } from './publish-call.ts';
 import { openPublisherLink, type PublisherLink } from './publisher-link.ts';
 import { openSeal, type Seal, type Sealed, type SealGiven } from './seal.ts';
 
@@ -207,14 +207,20 @@ class Dispatcher implements Submitter {
   private flush(): void {
     const nowMs = this.given.clock.monotonicMs();
     let room = this.limits.calls - [...this.calls].filter((call) => nowMs - call.sinceMs < SLOW_CALL_MS).length;
-    let call: PublishCall = { sinceMs: nowMs, parts: [], entries: 0, bytes: 0 };
+    let call = emptyCall(nowMs);
     for (const queue of this.rotated()) {
       if (room <= 0) break;
       if (!queue.isReady(nowMs)) continue;
+      // One that fails may take long to fail again: it goes by itself, and holds up nobody.
+      if (queue.failures > 0) {
+        const entries = queue.take(nowMs);
+        if (entries.length > 0) this.send(withPart(emptyCall(nowMs), { queue, entries }));
+        continue;
+      }
       call = withPart(call, { queue, entries: queue.take(nowMs) });
       if (call.entries < this.limits.callEntries && call.bytes < this.limits.callBytes) continue;
       this.send(call);
-      call = { sinceMs: nowMs, parts: [], entries: 0, bytes: 0 };
+      call = emptyCall(nowMs);
       room -= 1;
     }
     if (call.entries > 0) this.send(call);

@@ -60,13 +60,20 @@ const INSTANT = z.core.regexes.datetime({ offset: true });
  */
 export function isPlainEnvelope(raw: unknown): raw is Envelope {
   if (!isJsonObject(raw)) return false;
-  const { id, source, type, subject, time, datacontenttype, expectedrevision, traceparent } = raw;
+  const { id, source, type, subject } = raw;
   return (
     raw['specversion'] === '1.0' &&
     isText(id, TEXT_MAX.id) &&
     isText(source, TEXT_MAX.source) &&
     isText(type, TEXT_MAX.type) &&
     isText(subject, TEXT_MAX.subject) &&
+    hasPlainOptions(raw)
+  );
+}
+
+function hasPlainOptions(raw: Readonly<Record<string, Json>>): boolean {
+  const { time, datacontenttype, expectedrevision, traceparent } = raw;
+  return (
     (time === undefined || (typeof time === 'string' && INSTANT.test(time))) &&
     (datacontenttype === undefined || datacontenttype === MEDIA_TYPE) &&
     raw['data_base64'] === undefined &&

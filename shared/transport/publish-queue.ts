@@ -19,6 +19,8 @@ export interface PublishQueueGiven {
   /** Sends at a time. */
   readonly sendsMax: number;
   readonly limits: ParcelLimits;
+  /** What an entry counts against the limits; by default its bytes and headers. */
+  readonly sizeOf?: (entry: Routed) => number;
   readonly clock: Clock;
 }
 
@@ -50,6 +52,8 @@ export class PublishQueue {
   readonly #waiting: Call[] = [];
   readonly #sending = new Set<Promise<void>>();
   #isClosed = false;
+  /** Nothing is sent any more. */
+  #isBrokenOff = false;
 
   constructor(given: PublishQueueGiven) {
     this.#given = given;
@@ -72,6 +76,7 @@ export class PublishQueue {
       sent.abort();
     });
     await this.#given.clock.sleep(CLOSE_GRACE_MS, sent.signal);
+    this.#isBrokenOff = true;
     await breakOff();
     await sending;
   }
@@ -86,6 +91,10 @@ export class PublishQueue {
     // Calls made in the same turn share the first send.
     await Promise.resolve();
     while (this.#waiting.length > 0) {
+      if (this.#isBrokenOff) {
+        for (const { results, resolve } of this.#waiting.splice(0)) resolve(results.map((known) => known ?? CLOSED));
+        return;
+      }
       const loaded = this.#load();
       if (loaded.parcel.size > 0) land(loaded, await this.#given.send(loaded.parcel));
       for (const { call } of loaded.calls) this.#goOn(call);
@@ -100,7 +109,7 @@ export class PublishQueue {
   #load(): Loaded {
     const calls: { call: Call; from: number; to: number }[] = [];
     const parcel = new Map<Partition, Routed[]>();
-    const room = openRoom(this.#given.limits);
+    const room = openRoom(this.#given.limits, this.#given.sizeOf ?? entryBytes);
     for (let call = this.#waiting[0]; call !== undefined && room.entries > 0; call = this.#waiting[0]) {
       const from = call.next;
       const fits = fill(call, parcel, room);
@@ -124,11 +133,12 @@ interface Room {
   bytes: number;
   readonly partitionBytes: Map<Partition, number>;
   readonly partitionBytesMax: number;
+  readonly sizeOf: (entry: Routed) => number;
 }
 
-function openRoom(limits: ParcelLimits): Room {
+function openRoom(limits: ParcelLimits, sizeOf: Room['sizeOf']): Room {
   const { entries, bytes, partitionBytes } = limits;
-  return { entries, bytes, partitionBytes: new Map(), partitionBytesMax: partitionBytes };
+  return { entries, bytes, partitionBytes: new Map(), partitionBytesMax: partitionBytes, sizeOf };
 }
 
 /** Moves the call's next entries into the parcel; false when not all of them fit. */
@@ -136,7 +146,7 @@ function fill(call: Call, parcel: Map<Partition, Routed[]>, room: Room): boolean
   for (; call.next < call.batch.length; call.next++) {
     const routed = call.batch[call.next];
     if (routed === undefined || call.results[call.next] !== null) continue;
-    const size = entryBytes(routed);
+    const size = room.sizeOf(routed);
     const used = room.partitionBytes.get(routed.partition) ?? 0;
     const list = parcel.get(routed.partition);
     if (parcel.size > 0 && (room.entries <= 0 || room.bytes < size)) return false;

@@ -2,6 +2,7 @@
 import { isIP, connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 import kafkajs, { type Kafka, type KafkaConfig } from 'kafkajs';
+import type { Clock } from '../../process/time.ts';
 import { BrokerAway } from '../broker-away.ts';
 
 export interface KafkaConnection {
@@ -110,4 +111,20 @@ function openSocket(
   const named = isIP(to.host) === 0 ? { servername: to.host } : {};
   const socket = ssl ? connectTls({ ...target, ...named, ...ssl }, how.onConnect) : connectTcp(target, how.onConnect);
   return socket.setKeepAlive(true, KEEP_ALIVE_MS).setNoDelay(true);
+}
+
+/** Longer than any answer takes; by a clock that is never set back, unlike that of kafkajs. */
+const PATIENCE_MS = ANSWER_MS + 2_000;
+
+/** `work` over this client; when it takes too long the connections are broken off, and it rejects. */
+export async function withPatience<T>(client: KafkaClient, clock: Clock, work: Promise<T>): Promise<T> {
+  const done = new AbortController();
+  void clock.sleep(PATIENCE_MS, done.signal).then(() => {
+    if (!done.signal.aborted) client.breakOff();
+  });
+  try {
+    return await work;
+  } finally {
+    done.abort();
+  }
 }

@@ -1,7 +1,8 @@
 // Owns the questions about the topic as a whole: one connection for them, one question at a time, its answer shared.
 import type { Admin } from 'kafkajs';
 import type { OnelaneError } from '../../process/errors.ts';
-import type { KafkaClient } from './client.ts';
+import { withPatience, type KafkaClient } from './client.ts';
+import type { Clock } from '../../process/time.ts';
 
 export interface Bounds {
   /** Offset of the first record that is kept; equal to `end` when none is. */
@@ -14,6 +15,7 @@ export interface ClusterViewGiven {
   readonly open: () => KafkaClient;
   readonly topic: string;
   readonly explain: (thrown: unknown) => OnelaneError;
+  readonly clock: Clock;
 }
 
 interface Opened {
@@ -52,8 +54,8 @@ export class ClusterView {
     if (this.#isClosed) throw CLOSED;
     const opening = (this.#opened ??= this.#open());
     try {
-      const { admin } = await opening;
-      return await question(admin);
+      const { client, admin } = await opening;
+      return await withPatience(client, this.#given.clock, question(admin));
     } catch (thrown) {
       if (this.#opened === opening) {
         this.#opened = null;

@@ -1,11 +1,12 @@
 // Owns this process's membership of the consumer group: joined, rebuilt after every crash, and left on close.
-import type { Cluster, Consumer, EachBatchPayload, PartitionAssigner } from 'kafkajs';
+import type { Consumer, EachBatchPayload } from 'kafkajs';
 import { partition as partitionAt, type Partition } from '../../command/identity.ts';
 import { asError, type OnelaneError } from '../../process/errors.ts';
 import { backoffMs, inTime, type Clock, type Random } from '../../process/time.ts';
 import { BrokerAway } from '../broker-away.ts';
-import { stickyAssigner } from './assignment.ts';
 import type { KafkaClient } from './client.ts';
+import { connectMember, REJOIN_MS, type Member } from './group-member.ts';
+import { LaneSilent } from './lane-silent.ts';
 
 export interface GroupGiven {
   readonly topic: string;
@@ -36,24 +37,11 @@ export interface GroupListener {
   lost(cause: OnelaneError): void;
 }
 
-/** Each is a small request; a rebalance is noticed with the next one. */
-const HEARTBEAT_MS = 500;
-/** An empty fetch returns after so long, and then takes notice of who was paused, resumed or moved. */
-const FETCH_WAIT_MS = 50;
-/** What kafkajs itself tries again before it gives the membership up. */
-const RETRIES = 3;
 const AGAIN = { firstMs: 100, maxMs: 2_000 };
+/** For what a person must put right: whoever joins and falls out again and again holds up the others. */
+const NEEDS_SOMEBODY_MS = 15_000;
 const LEAVE_GRACE_MS = 1_500;
-/** How long the others wait for a member that has to join again. */
-const REJOIN_MS = 10_000;
 const LOOK_EVERY_MS = 1_000;
-
-interface Member {
-  readonly client: KafkaClient;
-  readonly consumer: Consumer;
-  /** Aborts when it is a member no more, whatever the reason. */
-  readonly over: AbortController;
-}
 
 //   joining ──▶ member ──(crash, silence, rest)──▶ waiting ──▶ joining     only a member fetches
 //      └──────────┴──────────(close)─────────────────┴───────▶ left
@@ -66,6 +54,9 @@ export class Group {
   #knownMs: number | null = null;
   /** The newest name that the group gave us. */
   #memberId: string | null = null;
+  #connecting: KafkaClient | null = null;
+  /** What ended the last membership does not pass by itself. */
+  #needsSomebody = false;
 
   constructor(given: GroupGiven) {
     this.#given = given;
@@ -89,16 +80,16 @@ export class Group {
   /** Fetches from `offset` on. Without a membership nothing happens: a new one begins with `assigned`. */
   readFrom(partition: Partition, offset: number): void {
     const { topic } = this.#given;
-    this.#joined()?.seek({ topic, partition, offset: String(offset) });
+    this.#tell((consumer) => consumer.seek({ topic, partition, offset: String(offset) }));
     this.resume(partition);
   }
 
   resume(partition: Partition): void {
-    this.#joined()?.resume([{ topic: this.#given.topic, partitions: [partition] }]);
+    this.#tell((consumer) => consumer.resume([{ topic: this.#given.topic, partitions: [partition] }]));
   }
 
   pause(partition: Partition): void {
-    this.#joined()?.pause([{ topic: this.#given.topic, partitions: [partition] }]);
+    this.#tell((consumer) => consumer.pause([{ topic: this.#given.topic, partitions: [partition] }]));
   }
 
   /** A hint for whoever looks at the group: everything before these offsets is applied. */
@@ -113,11 +104,24 @@ export class Group {
     if (this.#member !== null) this.#down(this.#member, cause);
   }
 
-  /** Idempotent. */
+  /** Idempotent. Does not wait for a broker that does not answer. */
   async close(): Promise<void> {
     this.#closing.abort();
     this.#member?.over.abort();
+    this.#connecting?.breakOff();
     await this.#serving;
+  }
+
+  /** Never throws: between a crash and the word of it, kafkajs does. */
+  #tell(what: (consumer: Consumer) => void): void {
+    const consumer = this.#joined();
+    if (consumer === null) return;
+    try {
+      what(consumer);
+    } catch {
+      // It is a member no more, and a new membership begins anew.
+      this.#knownMs = null;
+    }
   }
 
   #joined(): Consumer | null {
@@ -133,7 +137,8 @@ export class Group {
         if ((await this.#run(next)) === 'joined') failures = 1;
         await this.#leave(next);
       }
-      await clock.sleep(backoffMs(failures, random, AGAIN), this.#closing.signal);
+      const waitMs = this.#needsSomebody ? NEEDS_SOMEBODY_MS : backoffMs(failures, random, AGAIN);
+      await clock.sleep(waitMs, this.#closing.signal);
       next = this.#closing.signal.aborted ? null : await this.#connectOrTell();
     }
   }
@@ -142,41 +147,23 @@ export class Group {
     try {
       return await this.#connect();
     } catch (thrown) {
-      this.#given.on.lost(this.#given.explain(thrown));
+      const cause = this.#given.explain(thrown);
+      this.#needsSomebody = !(cause instanceof BrokerAway);
+      this.#given.on.lost(cause);
       return null;
     }
   }
 
   async #connect(): Promise<Member> {
-    const { topic, groupId, partitions, sessionMs, fetch, on } = this.#given;
     const client = this.#given.open();
-    const assigner = stickyAssigner({ topic, partitions, held: () => on.held() });
-    const inside: { cluster?: Cluster } = {};
-    const watched: PartitionAssigner = (config) => {
-      inside.cluster = config.cluster;
-      return assigner(config);
-    };
-    const consumer = client.kafka.consumer({
-      groupId,
-      sessionTimeout: sessionMs,
-      rebalanceTimeout: Math.max(sessionMs, REJOIN_MS),
-      heartbeatInterval: HEARTBEAT_MS,
-      maxWaitTimeInMs: FETCH_WAIT_MS,
-      maxBytesPerPartition: fetch.partitionBytes,
-      maxBytes: fetch.bytes,
-      allowAutoTopicCreation: false,
-      partitionAssigners: [watched],
-      // Rebuilding is ours: kafkajs itself restarts only after some errors, and silently not after others.
-      retry: { retries: RETRIES, restartOnFailure: () => Promise.resolve(false) },
-    });
+    this.#connecting = client;
     try {
-      await consumer.connect();
-      await consumer.subscribe({ topics: [topic], fromBeginning: true });
-      if (this.#memberId !== null) await leaveFor(this.#memberId, groupId, inside.cluster);
-      return { client, consumer, over: new AbortController() };
+      return await connectMember(client, this.#given, this.#memberId);
     } catch (thrown) {
       client.breakOff();
       throw thrown;
+    } finally {
+      this.#connecting = null;
     }
   }
 
@@ -186,7 +173,8 @@ export class Group {
     this.#member = member;
     const startedMs = clock.monotonicMs();
     this.#listen(member);
-    await member.consumer.run({
+    // Not waited for: a join can take as long as somebody else's session.
+    void member.consumer.run({
       autoCommit: false,
       eachBatchAutoResolve: false,
       eachBatch: (batch) => {
@@ -226,6 +214,10 @@ export class Group {
     consumer.on(consumer.events.REQUEST, ({ payload }) => {
       if (payload.apiName === 'Metadata' && !over.signal.aborted && this.#knownMs !== null) on.doubted();
     });
+    // A crash is told only after everything is stopped; from then on kafkajs throws whatever it is told.
+    consumer.on(consumer.events.STOP, () => {
+      if (!over.signal.aborted) this.#knownMs = null;
+    });
     consumer.on(consumer.events.CRASH, ({ payload }) => this.#down(member, this.#given.explain(payload.error)));
     consumer.on(consumer.events.START_BATCH_PROCESS, ({ payload }) => {
       if (over.signal.aborted || payload.batchSize > 0) return;
@@ -235,6 +227,7 @@ export class Group {
 
   #down(member: Member, cause: OnelaneError): void {
     if (member.over.signal.aborted) return;
+    this.#needsSomebody = !(cause instanceof BrokerAway || cause instanceof LaneSilent);
     this.#forget();
     member.over.abort();
     this.#given.on.lost(cause);
@@ -258,23 +251,4 @@ export class Group {
 
 function silent(ms: number): OnelaneError {
   return new BrokerAway(`the group coordinator has not answered for ${ms} ms: the membership is made anew`);
-}
-
-/** What kafkajs' own brokers can do and do not declare. */
-interface Coordinator {
-  leaveGroup(of: { readonly groupId: string; readonly memberId: string }): Promise<unknown>;
-}
-
-/**
- * A member whose connection broke could not leave, and the group would wait a whole session for it before it shares out anew.
- * Never rejects: mostly the group knows already that it has gone.
- */
-async function leaveFor(memberId: string, groupId: string, cluster: Cluster | undefined): Promise<void> {
-  try {
-    // kafkajs' own broker, which has the request and does not declare it.
-    const coordinator = (await cluster?.findGroupCoordinator({ groupId })) as Coordinator | undefined;
-    await coordinator?.leaveGroup({ groupId, memberId });
-  } catch {
-    // Then it waits.
-  }
 }

@@ -58,7 +58,7 @@ export function kafkaTransport(given: KafkaTransportGiven): KafkaTransport {
         ...(given.reroute === undefined ? {} : { reroute: given.reroute }),
       }),
   };
-  const view = new ClusterView(shared);
+  const view = new ClusterView({ ...shared, clock });
   const lag = new LagWarnings(observe, clock);
   const subscriptions = new Set<KafkaSubscription>();
   const countPartitions = async (): Promise<number> => {

@@ -144,7 +144,9 @@ export class KafkaLane implements Lane {
 
   #take({ batch, resolveOffset }: EachBatchPayload): void {
     const fitting = this.#fitting(batch.messages);
-    const deliveries = fitting.map((message) => this.#records.delivery(message));
+    // Of a fetch that is kept only in part, the part must not keep the whole in memory.
+    const kept = fitting.length === batch.messages.length ? 'shared' : 'copied';
+    const deliveries = fitting.map((message) => this.#records.delivery(message, kept));
     const own = countOwn(deliveries, this.#given.systemId);
     const foreign = deliveries[own];
     this.#inbox.push(foreign === undefined ? deliveries : deliveries.slice(0, own));
@@ -243,6 +245,7 @@ export class KafkaLane implements Lane {
     this.#check = check;
     this.#state = 'checking';
     const start = Number(await check.run());
+    check.refuseAbandoned();
     this.#check = null;
     this.#state = 'reading';
     this.#ahead = start;

@@ -45,8 +45,8 @@ export class LogCheck {
   /** Position to read first. Rejects with LogDiverged, or with BrokerAway when it could not be found out. */
   async run(): Promise<Position> {
     const { at, partition, bounds } = this.#given;
-    const { first, end } = await bounds();
-    this.#refuseAbandoned();
+    const { first, end } = await this.#orGivenUp(bounds());
+    this.refuseAbandoned();
     const isKept = at.last !== null && first <= at.last.position && at.last.position < end;
     const lastApplied = isKept && at.last !== null ? await this.#readAnchor(Number(at.last.position)) : null;
     return startingPosition(at, { partition, first: position(first), end: position(end), lastApplied });
@@ -95,7 +95,7 @@ export class LogCheck {
     lost.addEventListener('abort', end, { once: true });
     await clock.sleep(ANCHOR_MS, this.#over.signal);
     lost.removeEventListener('abort', end);
-    this.#refuseAbandoned();
+    this.refuseAbandoned();
     switch (this.#found.kind) {
       case 'entry':
         return this.#found.delivery;
@@ -107,9 +107,32 @@ export class LogCheck {
     }
   }
 
-  #refuseAbandoned(): void {
-    if (this.#isAbandoned || this.#given.lost.aborted) {
-      throw new BrokerAway('the lane was given up while its log was checked');
+  /** A broker that hangs must not hold up whoever gives the lane up. */
+  async #orGivenUp<T>(work: Promise<T>): Promise<T> {
+    const { lost } = this.#given;
+    const end = () => this.#over.abort();
+    lost.addEventListener('abort', end, { once: true });
+    try {
+      return await Promise.race([work, givenUp(this.#over.signal)]);
+    } finally {
+      lost.removeEventListener('abort', end);
     }
   }
+
+  /** Throws when the lane, or this check of it, was given up. */
+  refuseAbandoned(): void {
+    if (this.#isAbandoned || this.#given.lost.aborted) {
+      throw new BrokerAway(GIVEN_UP);
+    }
+  }
+}
+
+const GIVEN_UP = 'the lane was given up while its log was checked';
+
+function givenUp(over: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const end = () => reject(new BrokerAway(GIVEN_UP));
+    if (over.aborted) end();
+    else over.addEventListener('abort', end, { once: true });
+  });
 }

@@ -1,21 +1,31 @@
 // Owns one producer at a time: opened when something is to be sent, and thrown away after anything that went wrong.
 import type { Message, Producer, RecordMetadata } from 'kafkajs';
 import type { Partition } from '../../command/identity.ts';
+import type { Clock } from '../../process/time.ts';
 import type { Parcel } from '../publish-queue.ts';
 import type { Routed } from '../transport.ts';
-import type { KafkaClient } from './client.ts';
+import { withPatience, type KafkaClient } from './client.ts';
 
 /** How long the leader may wait for its replicas; below the client's own patience, so that it answers first. */
-const REPLICAS_MS = 5_000;
+const REPLICAS_MS = 4_000;
 const ALL_REPLICAS = -1;
 const CONTENT_TYPE = { 'content-type': 'application/cloudevents+json; charset=UTF-8' } as const;
+/** What a record has beside key, value and the headers of its entry: that header, lengths, offsets. */
+export const RECORD_OVERHEAD_BYTES = 128;
 
 /** Nothing was sent: no producer could be connected. Inside this room only. */
 export class NotConnected extends Error {}
 
+export interface ProducerLinkGiven {
+  readonly topic: string;
+  readonly open: () => KafkaClient;
+  readonly clock: Clock;
+}
+
 interface Opened {
   readonly client: KafkaClient;
   readonly producer: Producer;
+  readonly connected: Promise<void>;
 }
 
 /**
@@ -24,14 +34,13 @@ interface Opened {
  * time; after any error it is discarded, and whoever sent publishes the same entries again: the ledger knows the repeats.
  */
 export class ProducerLink {
-  readonly #open: () => KafkaClient;
-  readonly #topic: string;
-  #opened: Promise<Opened> | null = null;
+  readonly #given: ProducerLinkGiven;
+  #opened: Opened | null = null;
   readonly #discarding = new Set<Promise<void>>();
+  #isClosed = false;
 
-  constructor(topic: string, open: () => KafkaClient) {
-    this.#topic = topic;
-    this.#open = open;
+  constructor(given: ProducerLinkGiven) {
+    this.#given = given;
   }
 
   /** Resolves when a producer is connected; rejects with NotConnected. */
@@ -41,34 +50,45 @@ export class ProducerLink {
 
   /** The offset of each partition's first entry; a partition that is missing is not known. Rejects with NotConnected, or as kafkajs does. */
   async send(parcel: Parcel): Promise<ReadonlyMap<Partition, bigint>> {
-    const opened = this.#connected();
-    const { producer } = await opened;
+    const opened = await this.#connected();
     try {
-      const records = await producer.send({
-        topic: this.#topic,
+      const sent = opened.producer.send({
+        topic: this.#given.topic,
         messages: [...parcel].flatMap(([partition, entries]) => entries.map((each) => messageOf(each, partition))),
         acks: ALL_REPLICAS,
         timeout: REPLICAS_MS,
       });
-      return new Map(records.flatMap(firstOffset));
+      const first = new Map((await withPatience(opened.client, this.#given.clock, sent)).flatMap(firstOffset));
+      // What it knows of the topic is not the topic: the next one asks anew.
+      if (first.size < parcel.size) this.#discard(opened);
+      return first;
     } catch (cause) {
       this.#discard(opened);
       throw cause;
     }
   }
 
-  /** Idempotent. What is on its way gets an error. */
+  /** Idempotent. What is on its way gets an error, and nothing is sent any more. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     if (this.#opened !== null) this.#discard(this.#opened);
     await Promise.all(this.#discarding);
   }
 
-  #connected(): Promise<Opened> {
-    return (this.#opened ??= this.#connect());
+  async #connected(): Promise<Opened> {
+    if (this.#isClosed) throw new NotConnected('the producer is closed');
+    const opened = (this.#opened ??= this.#connect());
+    try {
+      await opened.connected;
+      return opened;
+    } catch (cause) {
+      this.#discard(opened);
+      throw new NotConnected('no producer could be connected', { cause });
+    }
   }
 
-  async #connect(): Promise<Opened> {
-    const client = this.#open();
+  #connect(): Opened {
+    const client = this.#given.open();
     const producer = client.kafka.producer({
       allowAutoTopicCreation: false,
       idempotent: false,
@@ -76,28 +96,29 @@ export class ProducerLink {
       // A request whose answer got lost must not be sent again behind our back.
       retry: { retries: 0 },
     });
-    try {
-      await producer.connect();
-      return { client, producer };
-    } catch (cause) {
-      client.breakOff();
-      this.#opened = null;
-      throw new NotConnected('no producer could be connected', { cause });
-    }
+    const connected = withPatience(client, this.#given.clock, producer.connect());
+    // Whoever waits for it gets the error.
+    connected.catch(() => undefined);
+    return { client, producer, connected };
   }
 
-  #discard(opened: Promise<Opened>): void {
+  #discard(opened: Opened): void {
     if (this.#opened === opened) this.#opened = null;
-    const discarding = opened
-      .then(async ({ client, producer }) => {
-        client.breakOff();
-        await producer.disconnect();
-      })
-      // It was never open, or is broken already.
+    opened.client.breakOff();
+    const discarding = opened.producer
+      .disconnect()
+      // It is broken already.
       .catch(() => undefined)
       .finally(() => this.#discarding.delete(discarding));
     this.#discarding.add(discarding);
   }
+}
+
+/** At most, on the wire. */
+export function recordBytes({ key, bytes, headers }: Routed): number {
+  let size = RECORD_OVERHEAD_BYTES + Buffer.byteLength(key) + bytes.length;
+  for (const name in headers) size += Buffer.byteLength(name) + Buffer.byteLength(headers[name] ?? '');
+  return size;
 }
 
 function messageOf({ key, bytes, headers }: Routed, partition: Partition): Message {

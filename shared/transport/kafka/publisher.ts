@@ -4,14 +4,13 @@ import type { OnelaneError } from '../../process/errors.ts';
 import type { Clock } from '../../process/time.ts';
 import { PublishQueue, type Fate, type Parcel } from '../publish-queue.ts';
 import type { Publisher, PublishResult, Routed } from '../transport.ts';
+import { protocolError } from './broker-errors.ts';
 import type { KafkaClient } from './client.ts';
-import { NotConnected, ProducerLink } from './producer-link.ts';
+import { NotConnected, ProducerLink, recordBytes } from './producer-link.ts';
 
-/** Below what a broker takes in one batch of records at its defaults, headers and framing included. */
-const BATCH_BYTES_MAX = 900 * 1024;
+/** Below what a broker takes in one batch of records at its defaults. */
+const BATCH_BYTES_MAX = 1_000_000;
 const PARCEL_LIMITS = { entries: 10_000, bytes: 8 * 1024 * 1024, partitionBytes: BATCH_BYTES_MAX };
-/** One request in flight; a second parcel may wait for partitions that have to go alone. */
-const SENDS_MAX = 2;
 
 export interface KafkaPublisherGiven {
   readonly topic: string;
@@ -21,27 +20,30 @@ export interface KafkaPublisherGiven {
   readonly clock: Clock;
 }
 
-type Failure = Exclude<Fate, { readonly kind: 'stored' }>;
+type Fates = ReadonlyMap<Partition, Fate>;
 
 export class KafkaPublisher implements Publisher {
   readonly #given: KafkaPublisherGiven;
-  readonly #queue: PublishQueue;
   readonly #link: ProducerLink;
+  readonly #queue: PublishQueue;
   /** For partitions whose last send failed: one that has no leader must not hold up the others. */
   readonly #asideLink: ProducerLink;
+  readonly #asideQueue: PublishQueue;
   readonly #failing = new Set<Partition>();
 
   private constructor(given: KafkaPublisherGiven) {
     this.#given = given;
-    this.#link = new ProducerLink(given.topic, given.open);
-    this.#asideLink = new ProducerLink(given.topic, given.open);
-    this.#queue = new PublishQueue({
+    this.#link = new ProducerLink(given);
+    this.#asideLink = new ProducerLink(given);
+    const shared = {
       partitions: given.partitions,
-      send: (parcel) => this.#send(parcel),
-      sendsMax: SENDS_MAX,
+      sendsMax: 1,
       limits: PARCEL_LIMITS,
+      sizeOf: recordBytes,
       clock: given.clock,
-    });
+    };
+    this.#queue = new PublishQueue({ ...shared, send: (parcel) => this.#sendOver(this.#link, parcel) });
+    this.#asideQueue = new PublishQueue({ ...shared, send: (parcel) => this.#sendEach(parcel) });
   }
 
   /** Throws a sentence when no broker can be reached. */
@@ -56,44 +58,63 @@ export class KafkaPublisher implements Publisher {
   }
 
   publish(batch: readonly Routed[]): Promise<readonly PublishResult[]> {
-    return this.#queue.publish(batch);
+    const isAside = batch.length > 0 && batch.every(({ partition }) => this.#failing.has(partition));
+    return (isAside ? this.#asideQueue : this.#queue).publish(batch);
   }
 
   /** Waits for what is on its way; what has no answer by then is unknown. */
-  close(): Promise<void> {
-    return this.#queue.close(async () => {
-      await Promise.all([this.#link.close(), this.#asideLink.close()]);
-    });
-  }
-
-  async #send(parcel: Parcel): Promise<ReadonlyMap<Partition, Fate>> {
-    const together = new Map([...parcel].filter(([partition]) => !this.#failing.has(partition)));
-    const alone = [...parcel].filter(([partition]) => this.#failing.has(partition));
-    const [fates, others] = await Promise.all([this.#sendOver(this.#link, together), this.#sendEach(alone)]);
-    return new Map([...fates, ...others]);
+  async close(): Promise<void> {
+    await Promise.all([
+      this.#queue.close(() => this.#link.close()),
+      this.#asideQueue.close(() => this.#asideLink.close()),
+    ]);
   }
 
   /** One after the other: who fails takes the producer along, and with it whatever else were on its way. */
-  async #sendEach(alone: readonly (readonly [Partition, readonly Routed[]])[]): Promise<ReadonlyMap<Partition, Fate>> {
+  async #sendEach(parcel: Parcel): Promise<Fates> {
     const fates = new Map<Partition, Fate>();
-    for (const each of alone) {
-      for (const [partition, fate] of await this.#sendOver(this.#asideLink, new Map([each])))
-        fates.set(partition, fate);
+    for (const [partition, entries] of parcel) {
+      const alone = new Map([[partition, entries]]);
+      for (const [, fate] of await this.#sendOver(this.#asideLink, alone)) fates.set(partition, fate);
     }
     return fates;
   }
 
   /** Never rejects. */
-  async #sendOver(link: ProducerLink, parcel: Parcel): Promise<ReadonlyMap<Partition, Fate>> {
-    if (parcel.size === 0) return new Map();
+  async #sendOver(link: ProducerLink, parcel: Parcel): Promise<Fates> {
     try {
       const first = await link.send(parcel);
       return new Map([...parcel.keys()].map((partition) => [partition, this.#fateOf(partition, first.get(partition))]));
     } catch (thrown) {
+      const [only] = parcel;
+      if (parcel.size === 1 && only !== undefined && TOO_LARGE.has(protocolError(thrown) ?? '')) {
+        return new Map([[only[0], await this.#halved(link, only)]]);
+      }
       const failure = this.#failureOf(thrown);
       for (const partition of parcel.keys()) this.#failing.add(partition);
       return new Map([...parcel.keys()].map((partition) => [partition, failure]));
     }
+  }
+
+  /** The broker takes smaller batches than we thought, and has stored nothing of this one. Its results are those of both halves. */
+  async #halved(link: ProducerLink, [partition, entries]: readonly [Partition, readonly Routed[]]): Promise<Fate> {
+    const [first] = entries;
+    if (first === undefined || entries.length === 1) {
+      return { kind: 'refused', reason: 'the entry is larger than the topic takes', retry: false };
+    }
+    const half = Math.ceil(entries.length / 2);
+    const fates: Fate[] = [];
+    for (const part of [entries.slice(0, half), entries.slice(half)]) {
+      const fate = (await this.#sendOver(link, new Map([[partition, part]]))).get(partition);
+      if (fate?.kind !== 'stored') return fate ?? { kind: 'unknown', cause: new Error('a half got no answer') };
+      fates.push(fate);
+    }
+    const [one, other] = fates;
+    const positionOf = (index: number) => {
+      const fate = index < half ? one : other;
+      return fate?.kind === 'stored' ? fate.positionOf(index < half ? index : index - half) : null;
+    };
+    return { kind: 'stored', positionOf };
   }
 
   #fateOf(partition: Partition, first: bigint | undefined): Fate {
@@ -110,9 +131,11 @@ export class KafkaPublisher implements Publisher {
    * Only who has no connection yet has certainly sent nothing. After that no error is to be trusted: kafkajs connects anew and reads
    * the topic's state before it rejects, and what goes wrong there takes the place of what went wrong with the request.
    */
-  #failureOf(thrown: unknown): Failure {
+  #failureOf(thrown: unknown): Exclude<Fate, { readonly kind: 'stored' }> {
     const cause = this.#given.explain(thrown instanceof NotConnected ? thrown.cause : thrown);
     if (thrown instanceof NotConnected) return { kind: 'refused', reason: cause.message, retry: true };
     return { kind: 'unknown', cause };
   }
 }
+
+const TOO_LARGE: ReadonlySet<string> = new Set(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE']);

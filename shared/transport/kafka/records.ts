@@ -12,13 +12,15 @@ export class RecordReader {
   #headers: Headers = Object.freeze({});
   #appendedMs = 0;
 
-  delivery(message: KafkaMessage): Delivery {
+  /** `shared`: the bytes stay those of the fetch, and keep all of it in memory. */
+  delivery(message: KafkaMessage, bytes: 'shared' | 'copied' = 'shared'): Delivery {
     const headers = this.#headersOf(message.headers ?? {});
+    const value = message.value ?? EMPTY;
     // A broker's clock may be set back; the append time of a partition never goes back.
     this.#appendedMs = Math.max(this.#appendedMs, Number(message.timestamp));
     return {
       position: position(BigInt(message.offset)),
-      bytes: structuredBytes(message.value ?? EMPTY, headers),
+      bytes: structuredBytes(bytes === 'shared' ? value : Buffer.from(value), headers),
       headers,
       appendedAt: new Date(this.#appendedMs),
     };

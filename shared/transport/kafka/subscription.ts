@@ -2,7 +2,7 @@
 import type { EachBatchPayload } from 'kafkajs';
 import type { Delivery } from '../../command/entry.ts';
 import { partition as partitionAt, type Partition, type Position, type Uuid } from '../../command/identity.ts';
-import { asError, OnelaneError } from '../../process/errors.ts';
+import { asError, type OnelaneError } from '../../process/errors.ts';
 import type { Observe } from '../../process/events.ts';
 import { Latest } from '../../process/latest.ts';
 import { inTime, type Clock, type Random } from '../../process/time.ts';
@@ -13,6 +13,7 @@ import type { KafkaClient } from './client.ts';
 import type { Bounds } from './cluster-view.ts';
 import { Group, type GroupListener } from './group.ts';
 import { KafkaLane } from './lane.ts';
+import { LaneSilent } from './lane-silent.ts';
 import type { LagWarnings } from './lag-warnings.ts';
 
 export interface KafkaSubscriptionGiven {
@@ -33,17 +34,15 @@ export interface KafkaSubscriptionGiven {
   readonly random: Random;
 }
 
-/** A lane whose holder does nothing with it for so long is given to others: heartbeats alone would hide it for ever. */
-export class LaneSilent extends OnelaneError {
-  readonly code = 'lane-silent' as const;
-}
-
 const SILENCE_MS_MAX = 300_000;
 const HINT_EVERY_MS = 1_000;
-const LAST_HINT_MS = 500;
-const PARTITION_BYTES = { min: 64 * 1024, max: 1024 * 1024 };
+const HINT_MS_MAX = 500;
+/** Read ahead as far as the setting allows, and no further than this: more costs memory and makes nothing faster. */
+const AHEAD_BYTES_MAX = 16 * 1024 * 1024;
 /** One fetch is kept in memory until the last of its entries is handed out. */
-const FETCH_BYTES_MAX = 8 * 1024 * 1024;
+const FETCH_BYTES_MAX = 4 * 1024 * 1024;
+/** More than any batch of records may have: a broker gives a batch that is larger only to the first partition of a fetch. */
+const PARTITION_BYTES_MAX = 1024 * 1024 + 64 * 1024;
 
 export class KafkaSubscription implements Subscription, GroupListener {
   readonly budget: InboxBudget;
@@ -62,10 +61,13 @@ export class KafkaSubscription implements Subscription, GroupListener {
   private constructor(given: KafkaSubscriptionGiven) {
     this.#given = given;
     this.#silenceMs = given.silenceMs ?? SILENCE_MS_MAX;
-    this.budget = new InboxBudget({ bytesMax: given.inboxBytesMax, inboxesMax: given.partitions });
-    const share = given.inboxBytesMax / 2 / given.partitions;
-    const partitionBytes = Math.floor(Math.min(PARTITION_BYTES.max, Math.max(PARTITION_BYTES.min, share)));
-    this.#group = new Group({ ...given, fetch: { partitionBytes, bytes: FETCH_BYTES_MAX }, on: this });
+    const bytesMax = Math.min(given.inboxBytesMax, AHEAD_BYTES_MAX);
+    this.budget = new InboxBudget({ bytesMax, inboxesMax: given.partitions });
+    this.#group = new Group({
+      ...given,
+      fetch: { partitionBytes: PARTITION_BYTES_MAX, bytes: FETCH_BYTES_MAX },
+      on: this,
+    });
     this.#roster = new LaneRoster(
       this.#assigned,
       (hold) => this.#open(hold),
@@ -153,7 +155,7 @@ export class KafkaSubscription implements Subscription, GroupListener {
   }
 
   #leave(): Promise<void> {
-    return (this.#left ??= inTime(this.#hint(), LAST_HINT_MS, this.#given.clock).then(() => this.#group.close()));
+    return (this.#left ??= this.#hint().then(() => this.#group.close()));
   }
 
   /** Never rejects. */
@@ -177,14 +179,22 @@ export class KafkaSubscription implements Subscription, GroupListener {
     this.#assigned.set(new Set());
   }
 
-  /** What was settled since the last time. Never rejects: a hint that got lost is followed by the next. */
+  /** What was settled since the last time, of what is still ours. Never rejects, and does not wait for ever. */
   async #hint(): Promise<void> {
-    if (this.#settled.size === 0) return;
-    const offsets = new Map(this.#settled);
+    const ours = this.#assigned.value;
+    const offsets = new Map([...this.#settled].filter(([partition]) => ours.has(partition)));
     this.#settled.clear();
+    if (offsets.size > 0) await inTime(this.#commit(offsets), HINT_MS_MAX, this.#given.clock);
+  }
+
+  /** What got lost goes with the next, unless that is newer. */
+  async #commit(offsets: ReadonlyMap<Partition, bigint>): Promise<void> {
     try {
       await this.#group.commit(offsets);
     } catch (thrown) {
+      for (const [partition, offset] of offsets) {
+        if (!this.#settled.has(partition)) this.#settled.set(partition, offset);
+      }
       const [first] = offsets.keys();
       this.#given.observe({ kind: 'settle-failed', partition: first ?? 0, cause: asError(thrown) });
     }

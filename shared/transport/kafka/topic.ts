@@ -44,9 +44,9 @@ export async function provisionTopic(
   effects: { readonly observe: Observe; readonly clock: Clock },
 ): Promise<TopicFound> {
   if ((await partitionsOf(admin, wanted.topic)) === null) await makeTopic(admin, wanted);
-  const partitions = await partitionsWithLeaders(admin, wanted.topic, effects.clock);
+  const { partitions, copies } = await whenLed(admin, wanted.topic, effects.clock);
   if (partitions !== wanted.partitions) throw new LogPartitionsDiffer(partitions, wanted.partitions);
-  return await checkTopic(admin, wanted.topic, effects.observe);
+  return await checkTopic(admin, { topic: wanted.topic, copies }, effects.observe);
 }
 
 /** null: there is no such topic. */
@@ -99,8 +99,14 @@ async function create(admin: Admin, wanted: TopicWanted, replication: number): P
   });
 }
 
+interface Layout {
+  readonly partitions: number;
+  /** Of the partition that has the fewest. */
+  readonly copies: number;
+}
+
 /** Brokers learn of a topic one after the other, and its partitions get their leaders later still. */
-async function partitionsWithLeaders(admin: Admin, topic: string, clock: Clock): Promise<number> {
+async function whenLed(admin: Admin, topic: string, clock: Clock): Promise<Layout> {
   for (let tries = 1; ; tries++) {
     const isLast = tries === LEADERS_TRIES;
     try {
@@ -109,7 +115,8 @@ async function partitionsWithLeaders(admin: Admin, topic: string, clock: Clock):
       const isLed = partitions.length > 0 && partitions.every(({ leader }) => leader >= 0);
       // A leader may know of it later than the others do.
       if (isLed) await boundsOf(admin, topic);
-      if (isLed || isLast) return partitions.length;
+      const copies = Math.min(...partitions.map(({ replicas }) => replicas.length));
+      if (isLed || isLast) return { partitions: partitions.length, copies };
     } catch (thrown) {
       const isNew = NOT_YET.has(protocolError(thrown) ?? '');
       if (isLast || !isNew) throw thrown;
@@ -126,7 +133,11 @@ const NOT_YET: ReadonlySet<string> = new Set([
 
 type Config = ReadonlyMap<string, string>;
 
-async function checkTopic(admin: Admin, topic: string, observe: Observe): Promise<TopicFound> {
+async function checkTopic(
+  admin: Admin,
+  { topic, copies }: { readonly topic: string; readonly copies: number },
+  observe: Observe,
+): Promise<TopicFound> {
   const { resources } = await admin.describeConfigs({
     includeSynonyms: false,
     resources: [{ type: kafkajs.ConfigResourceTypes.TOPIC, name: topic }],
@@ -139,7 +150,9 @@ async function checkTopic(admin: Admin, topic: string, observe: Observe): Promis
       `topic "${topic}" cannot be the log: ${faults.join('; ')}. Change it, or name another ONELANE_CHANNEL`,
     );
   }
-  for (const detail of advice(config)) observe({ kind: 'log-warned', detail: `topic "${topic}": ${detail}` });
+  const { brokers } = await admin.describeCluster();
+  for (const detail of [...advice(config), ...adviceOnCopies(config, copies, brokers.length)])
+    observe({ kind: 'log-warned', detail: `topic "${topic}": ${detail}` });
   return { retentionMs: retentionOf(config) };
 }
 
@@ -148,6 +161,7 @@ function faultsOf(config: Config): readonly string[] {
   const policy = config.get('cleanup.policy');
   const stamp = config.get('message.timestamp.type');
   const bytes = Number(config.get('max.message.bytes'));
+  const compression = config.get('compression.type') ?? '';
   const retentionMs = retentionOf(config);
   if (policy !== 'delete') faults.push(`cleanup.policy is ${policy} and would drop commands: set it to delete`);
   if (stamp !== 'LogAppendTime') {
@@ -155,6 +169,11 @@ function faultsOf(config: Config): readonly string[] {
   }
   if (retentionMs < RETENTION_MS_MIN) {
     faults.push(`retention.ms is ${printSpan(retentionMs)}: set at least ${printSpan(RETENTION_MS_MIN)}, better 7d`);
+  }
+  if (!READABLE_COMPRESSIONS.includes(compression)) {
+    faults.push(
+      `compression.type is ${compression}, and what a publisher sends in snappy, lz4 or zstd cannot be read: set it to uncompressed or gzip`,
+    );
   }
   if (bytes < MESSAGE_BYTES) faults.push(`max.message.bytes is ${bytes}: set at least ${MESSAGE_BYTES}`);
   return faults;
@@ -164,17 +183,11 @@ function advice(config: Config): readonly string[] {
   const said: string[] = [];
   const retentionMs = retentionOf(config);
   const retentionBytes = Number(config.get('retention.bytes'));
-  const compression = config.get('compression.type') ?? '';
   if (retentionMs < RETENTION_ADVISED_MS) {
     said.push(`retention.ms is ${printSpan(retentionMs)}: an outage that long loses commands; 7d or more is advised`);
   }
   if (retentionBytes >= 0) {
     said.push(`retention.bytes is ${retentionBytes}: a backlog beyond it loses commands; -1 is advised`);
-  }
-  if (!READABLE_COMPRESSIONS.includes(compression)) {
-    said.push(
-      `compression.type is ${compression}: a publisher that uses snappy, lz4 or zstd stops its readers; uncompressed is advised`,
-    );
   }
   if (config.get('unclean.leader.election.enable') === 'true') {
     said.push(
@@ -182,6 +195,17 @@ function advice(config: Config): readonly string[] {
     );
   }
   return said;
+}
+
+function adviceOnCopies(config: Config, copies: number, brokers: number): readonly string[] {
+  const inSync = Number(config.get('min.insync.replicas'));
+  if (copies === 1 && brokers > 1) {
+    return ['it has one copy of each entry: a broker that fails stops its partitions, or loses them; 3 are advised'];
+  }
+  if (copies > 2 && inSync < 2) {
+    return [`min.insync.replicas is ${inSync}: a broker that fails can lose accepted commands; 2 is advised`];
+  }
+  return [];
 }
 
 /** -1 is for ever. */

@@ -34,6 +34,7 @@ const submitterOver = async (
     observe: () => undefined,
     clock: systemClock,
     random: Math.random,
+    fullHolds: new Set(),
     limits,
   });
   closing.push(() => submitter.close(5_000));

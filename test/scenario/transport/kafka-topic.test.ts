@@ -112,6 +112,11 @@ await describeWithCluster('a topic', { nodes: 3 }, (cluster) => {
       /message\.timestamp\.type is CreateTime.*set it to LogAppendTime/,
     ],
     [
+      'takes any compression',
+      { 'compression.type': 'producer' },
+      /compression\.type is producer, .*: set it to uncompressed or gzip/,
+    ],
+    [
       'takes no large command',
       { 'max.message.bytes': '262144' },
       /max\.message\.bytes is 262144: set at least 1048588/,
@@ -139,11 +144,6 @@ await describeWithCluster('a topic', { nodes: 3 }, (cluster) => {
       /retention\.ms is 2d: .*7d or more is advised/,
     ],
     ['keeps so many bytes', { 'retention.bytes': '1000000' }, /retention\.bytes is 1000000: .*-1 is advised/],
-    [
-      'takes any compression',
-      { 'compression.type': 'producer' },
-      /compression\.type is producer: .*uncompressed is advised/,
-    ],
     [
       'may lose what was accepted',
       { 'unclean.leader.election.enable': 'true' },
