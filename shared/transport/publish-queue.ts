@@ -51,6 +51,8 @@ export class PublishQueue {
   readonly #given: PublishQueueGiven;
   readonly #waiting: Call[] = [];
   readonly #sending = new Set<Promise<void>>();
+  /** Of `#sending`, those that will still look for what waits. */
+  #looking = 0;
   #isClosed = false;
   /** Nothing is sent any more. */
   #isBrokenOff = false;
@@ -64,7 +66,7 @@ export class PublishQueue {
     if (this.#isClosed) return Promise.resolve(results.map((known) => known ?? CLOSED));
     return new Promise((resolve) => {
       this.#waiting.push({ batch, results, resolve, next: 0 });
-      if (this.#sending.size < this.#given.sendsMax) this.#startSending();
+      if (this.#looking < this.#given.sendsMax) this.#startSending();
     });
   }
 
@@ -82,23 +84,22 @@ export class PublishQueue {
   }
 
   #startSending(): void {
+    this.#looking++;
     const sending = this.#sendAll().finally(() => this.#sending.delete(sending));
     this.#sending.add(sending);
   }
 
-  /** Never rejects. Ends when nothing waits. */
+  /** Never rejects. Ends when nothing waits, and has then said so before anybody can publish again. */
   async #sendAll(): Promise<void> {
     // Calls made in the same turn share the first send.
     await Promise.resolve();
-    while (this.#waiting.length > 0) {
-      if (this.#isBrokenOff) {
-        for (const { results, resolve } of this.#waiting.splice(0)) resolve(results.map((known) => known ?? CLOSED));
-        return;
-      }
+    while (this.#waiting.length > 0 && !this.#isBrokenOff) {
       const loaded = this.#load();
       if (loaded.parcel.size > 0) land(loaded, await this.#given.send(loaded.parcel));
       for (const { call } of loaded.calls) this.#goOn(call);
     }
+    this.#looking--;
+    for (const { results, resolve } of this.#waiting.splice(0)) resolve(results.map((known) => known ?? CLOSED));
   }
 
   #goOn(call: Call): void {

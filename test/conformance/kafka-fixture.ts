@@ -102,7 +102,10 @@ async function recreate(admin: Admin, topic: string, partitions: number): Promis
           topic,
           numPartitions: partitions,
           replicationFactor: Math.min(3, brokers.length),
-          configEntries: [{ name: 'message.timestamp.type', value: 'LogAppendTime' }],
+          configEntries: [
+            { name: 'message.timestamp.type', value: 'LogAppendTime' },
+            { name: 'compression.type', value: 'uncompressed' },
+          ],
         },
       ],
     });

@@ -47,6 +47,72 @@ async function roundTrip(transport: Transport, log: TestLog): Promise<string | u
   return text;
 }
 
+const WRONG: readonly (readonly [
+  string,
+  (secure: SecureAccess, plain: readonly string[]) => Partial<KafkaConnection>,
+  RegExp,
+])[] = [
+  [
+    'a wrong password by PLAIN',
+    ({ saslBrokers }) => ({
+      brokers: saslBrokers,
+      sasl: { mechanism: 'plain', username: 'owner', password: 'wrong' },
+    }),
+    /^the brokers at \S+ refuse the user "owner" with plain: check KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM \[broker-login-refused\]$/,
+  ],
+  [
+    'a wrong password by SCRAM',
+    ({ saslBrokers }) => ({
+      brokers: saslBrokers,
+      sasl: { mechanism: 'scram-sha-512', username: 'owner', password: 'wrong' },
+    }),
+    /refuse the user "owner" with scram-sha-512: .*\[broker-login-refused\]$/,
+  ],
+  [
+    'a user that nobody knows',
+    ({ saslBrokers }) => ({
+      brokers: saslBrokers,
+      sasl: { mechanism: 'scram-sha-256', username: 'nobody', password: 'x' },
+    }),
+    /refuse the user "nobody" .*\[broker-login-refused\]$/,
+  ],
+  [
+    'no login where one is wanted',
+    ({ saslBrokers }) => ({ brokers: saslBrokers }),
+    /^the broker at \S+ ends the connection: .* it may speak no TLS \(KAFKA_SSL\), or want a login \(KAFKA_SASL_MECHANISM\) \[broker-away\]$/,
+  ],
+  [
+    'a login where none is known',
+    ({ owner }) => ({ sasl: { mechanism: 'plain', ...owner } }),
+    /know no login at that port: unset KAFKA_SASL_MECHANISM.*\[broker-login-refused\]$/,
+  ],
+  [
+    'an authority that is not trusted',
+    () => ({ tls: { ca: null, cert: null, key: null } }),
+    /^TLS with \S+ failed \(SELF_SIGNED_CERT_IN_CHAIN\): give the authority .* in KAFKA_SSL_CA_FILE.*\[broker-tls-failed\]$/,
+  ],
+  [
+    'no TLS where it is wanted',
+    () => ({ tls: null }),
+    /ends the connection: .* it may speak TLS \(KAFKA_SSL\), or want a login \(KAFKA_SASL_MECHANISM\) \[broker-away\]$/,
+  ],
+  [
+    'TLS where none is spoken',
+    (_, plain) => ({ brokers: plain }),
+    /ends the connection: .* it may speak no TLS \(KAFKA_SSL\).*\[broker-away\]$/,
+  ],
+  [
+    'a host that nobody knows',
+    () => ({ brokers: ['nowhere.invalid:9092'], tls: null }),
+    /^no broker can be reached at nowhere\.invalid:9092 \(.*ENOTFOUND.*\): check KAFKA_BROKERS.*\[broker-away\]$/,
+  ],
+  [
+    'a port that nobody listens on',
+    () => ({ brokers: ['127.0.0.1:9'], tls: null }),
+    /^no broker can be reached at 127\.0\.0\.1:9 \(.*ECONNREFUSED.*\[broker-away\]$/,
+  ],
+];
+
 await describeWithCluster('a broker that demands', { nodes: 1, listeners: 'plain-and-secure' }, (cluster) => {
   const bundle = async () => {
     const log = await openTestLog({ brokers: cluster().brokers });
@@ -75,71 +141,9 @@ await describeWithCluster('a broker that demands', { nodes: 1, listeners: 'plain
     },
   );
 
-  const wrong: readonly (readonly [string, (secure: SecureAccess) => Partial<KafkaConnection>, RegExp])[] = [
-    [
-      'a wrong password by PLAIN',
-      ({ saslBrokers }) => ({
-        brokers: saslBrokers,
-        sasl: { mechanism: 'plain', username: 'owner', password: 'wrong' },
-      }),
-      /^the brokers at \S+ refuse the user "owner" with plain: check KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM \[broker-login-refused\]$/,
-    ],
-    [
-      'a wrong password by SCRAM',
-      ({ saslBrokers }) => ({
-        brokers: saslBrokers,
-        sasl: { mechanism: 'scram-sha-512', username: 'owner', password: 'wrong' },
-      }),
-      /refuse the user "owner" with scram-sha-512: .*\[broker-login-refused\]$/,
-    ],
-    [
-      'a user that nobody knows',
-      ({ saslBrokers }) => ({
-        brokers: saslBrokers,
-        sasl: { mechanism: 'scram-sha-256', username: 'nobody', password: 'x' },
-      }),
-      /refuse the user "nobody" .*\[broker-login-refused\]$/,
-    ],
-    [
-      'no login where one is wanted',
-      ({ saslBrokers }) => ({ brokers: saslBrokers }),
-      /^the broker at \S+ ends the connection: .* it may speak no TLS \(KAFKA_SSL\), or want a login \(KAFKA_SASL_MECHANISM\) \[broker-away\]$/,
-    ],
-    [
-      'a login where none is known',
-      ({ owner }) => ({ sasl: { mechanism: 'plain', ...owner } }),
-      /know no login at that port: unset KAFKA_SASL_MECHANISM.*\[broker-login-refused\]$/,
-    ],
-    [
-      'an authority that is not trusted',
-      () => ({ tls: { ca: null, cert: null, key: null } }),
-      /^TLS with \S+ failed \(SELF_SIGNED_CERT_IN_CHAIN\): give the authority .* in KAFKA_SSL_CA_FILE.*\[broker-tls-failed\]$/,
-    ],
-    [
-      'no TLS where it is wanted',
-      () => ({ tls: null }),
-      /ends the connection: .* it may speak TLS \(KAFKA_SSL\), or want a login \(KAFKA_SASL_MECHANISM\) \[broker-away\]$/,
-    ],
-    [
-      'TLS where none is spoken',
-      () => ({ brokers: cluster().brokers }),
-      /ends the connection: .* it may speak no TLS \(KAFKA_SSL\).*\[broker-away\]$/,
-    ],
-    [
-      'a host that nobody knows',
-      () => ({ brokers: ['nowhere.invalid:9092'], tls: null }),
-      /^no broker can be reached at nowhere\.invalid:9092 \(.*ENOTFOUND.*\): check KAFKA_BROKERS.*\[broker-away\]$/,
-    ],
-    [
-      'a port that nobody listens on',
-      () => ({ brokers: ['127.0.0.1:9'], tls: null }),
-      /^no broker can be reached at 127\.0\.0\.1:9 \(.*ECONNREFUSED.*\[broker-away\]$/,
-    ],
-  ];
-
-  test.each(wrong)('%s is told in one sentence', async (_, connection, sentence) => {
+  test.each(WRONG)('%s is told in one sentence', async (_, connection, sentence) => {
     const { secure, open } = await bundle();
-    const transport = open(connection(secure));
+    const transport = open(connection(secure, cluster().brokers));
     expect(await told(() => transport.provision(1))).toMatch(sentence);
     expect(await told(() => transport.openPublisher())).toMatch(sentence);
   });

@@ -24,63 +24,65 @@ function additions(count: number, from: number) {
   }));
 }
 
-await describeWithKafka('a system whose log and database do not belong together', (kafka) => {
-  const bundle = async () => {
-    const party = await KafkaParty.open(kafka().brokers, 1);
-    parties.push(party);
-    await party.provision();
-    const account = async () => {
-      const [row] = await party.sql<{ revision: string; balance: string }>(
-        'select revision, balance from {tables}.account where id = 1',
-      );
-      return { revision: Number(row?.revision ?? 0), balance: Number(row?.balance ?? 0) };
-    };
-    const outcomes = () =>
-      party.sql<{ outcome: string; count: number }>(
-        'select outcome, count(*)::integer as count from {schema}.ledger group by 1',
-      );
-    return {
-      party,
-      account,
-      outcomes,
-      becomes: (count: number) =>
-        expect.poll(account, { timeout: 30_000 }).toEqual({ revision: count, balance: count }),
-    };
-  };
-
-  /** What an operator is shown. */
-  const doctor = async ({ db, log }: KafkaParty) => {
-    const env = {
-      DATABASE_URL: db.url,
-      ONELANE_SCHEMA: db.schema,
-      ONELANE_TRANSPORT: 'kafka',
-      ONELANE_CHANNEL: log.topic,
-      ONELANE_PARTITIONS: '1',
-      KAFKA_BROKERS: kafka().brokers.join(','),
-    };
-    const settings = parseSettings({ env, flags: {}, readFile: () => '' });
-    const output = openOutput('json');
-    const findings = await runChecks(
-      CHECKS,
-      { settings, argument: '', options: {}, output, observe: () => undefined },
-      () => undefined,
+const bundleOn = async (brokers: readonly string[]) => {
+  const party = await KafkaParty.open(brokers, 1);
+  parties.push(party);
+  await party.provision();
+  const account = async () => {
+    const [row] = await party.sql<{ revision: string; balance: string }>(
+      'select revision, balance from {tables}.account where id = 1',
     );
-    return findings.find(({ check }) => check === 'lanes');
+    return { revision: Number(row?.revision ?? 0), balance: Number(row?.balance ?? 0) };
   };
+  const outcomes = () =>
+    party.sql<{ outcome: string; count: number }>(
+      'select outcome, count(*)::integer as count from {schema}.ledger group by 1',
+    );
+  return {
+    party,
+    account,
+    outcomes,
+    becomes: (count: number) => expect.poll(account, { timeout: 30_000 }).toEqual({ revision: count, balance: count }),
+  };
+};
 
-  const halted = async (party: KafkaParty, { events }: PartyConsumer): Promise<string> => {
-    const details = () =>
-      events.flatMap((event) => (event.kind === 'lane-halted' && event.code === 'log-diverged' ? [event.detail] : []));
-    await party.when(() => details().length > 0);
-    await expect
-      .poll(() => doctor(party), { timeout: 10_000 })
-      .toMatchObject({
-        verdict: 'fail',
-        says: `1 halted, partition 0 by log-diverged: ${details()[0]}`,
-        advice: expect.stringContaining('do what the sentence says'),
-      });
-    return details()[0] ?? '';
+/** What an operator is shown. */
+const doctor = async ({ db, log }: KafkaParty) => {
+  const { brokers } = await log.admin.describeCluster();
+  const env = {
+    DATABASE_URL: db.url,
+    ONELANE_SCHEMA: db.schema,
+    ONELANE_TRANSPORT: 'kafka',
+    ONELANE_CHANNEL: log.topic,
+    ONELANE_PARTITIONS: '1',
+    KAFKA_BROKERS: brokers.map(({ host, port }) => `${host}:${port}`).join(','),
   };
+  const settings = parseSettings({ env, flags: {}, readFile: () => '' });
+  const output = openOutput('json');
+  const findings = await runChecks(
+    CHECKS,
+    { settings, argument: '', options: {}, output, observe: () => undefined },
+    () => undefined,
+  );
+  return findings.find(({ check }) => check === 'lanes');
+};
+
+const halted = async (party: KafkaParty, { events }: PartyConsumer): Promise<string> => {
+  const details = () =>
+    events.flatMap((event) => (event.kind === 'lane-halted' && event.code === 'log-diverged' ? [event.detail] : []));
+  await party.when(() => details().length > 0);
+  await expect
+    .poll(() => doctor(party), { timeout: 10_000 })
+    .toMatchObject({
+      verdict: 'fail',
+      says: `1 halted, partition 0 by log-diverged: ${details()[0]}`,
+      advice: expect.stringContaining('do what the sentence says'),
+    });
+  return details()[0] ?? '';
+};
+
+await describeWithKafka('a system whose log and database do not belong together', (kafka) => {
+  const bundle = () => bundleOn(kafka().brokers);
 
   describe('a database that is restored from a backup', () => {
     test.each(['while consumers are down', 'under a running consumer'] as const)(

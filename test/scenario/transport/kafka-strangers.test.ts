@@ -52,34 +52,54 @@ function binary(subject: string, by: number, more: IHeaders = {}): Message {
   return { key: keyOf(subject), value: JSON.stringify({ by }), headers };
 }
 
-await describeWithKafka('a publisher that knows nothing of Onelane', (kafka) => {
-  const bundle = async (topic: 'made here' | 'with any compression' = 'made here') => {
-    const party = await KafkaParty.open(kafka().brokers, PARTITIONS);
-    closing.push(() => party.close());
-    if (topic === 'with any compression') {
-      const configEntries = Object.entries({
-        'message.timestamp.type': 'LogAppendTime',
-        'compression.type': 'producer',
-      });
-      await party.log.admin.createTopics({
-        waitForLeaders: true,
-        topics: [
-          {
-            topic: party.log.topic,
-            numPartitions: PARTITIONS,
-            configEntries: configEntries.map(([name, value]) => ({ name, value })),
-          },
-        ],
-      });
-    } else {
-      await party.provision();
-    }
-    return {
-      party,
-      balances: () => expect.poll(() => party.balances(), { timeout: 20_000 }),
-      setAside: () => readSetAside(party.db.database),
-    };
+const bundleOn = async (brokers: readonly string[], topic: 'made here' | 'with any compression' = 'made here') => {
+  const party = await KafkaParty.open(brokers, PARTITIONS);
+  closing.push(() => party.close());
+  if (topic === 'with any compression') {
+    const configEntries = Object.entries({
+      'message.timestamp.type': 'LogAppendTime',
+      'compression.type': 'producer',
+    });
+    await party.log.admin.createTopics({
+      waitForLeaders: true,
+      topics: [
+        {
+          topic: party.log.topic,
+          numPartitions: PARTITIONS,
+          configEntries: configEntries.map(([name, value]) => ({ name, value })),
+        },
+      ],
+    });
+  } else {
+    await party.provision();
+  }
+  return {
+    party,
+    balances: () => expect.poll(() => party.balances(), { timeout: 20_000 }),
+    setAside: () => readSetAside(party.db.database),
   };
+};
+
+const transactionsOn = async (brokers: readonly string[]) => {
+  const made = await bundleOn(brokers);
+  const producer = kafkaClient(brokers).producer({
+    transactionalId: randomUUID(),
+    maxInFlightRequests: 1,
+    idempotent: true,
+    createPartitioner: kafkajs.Partitioners.DefaultPartitioner,
+  });
+  await producer.connect();
+  closing.push(() => producer.disconnect());
+  const send = async (end: 'commit' | 'abort', ...messages: readonly Message[]) => {
+    const transaction = await producer.transaction();
+    await transaction.send({ topic: made.party.log.topic, messages: [...messages] });
+    await transaction[end]();
+  };
+  return { ...made, send };
+};
+
+await describeWithKafka('a publisher that knows nothing of Onelane', (kafka) => {
+  const bundle = () => bundleOn(kafka().brokers);
 
   test('is heard in structured and in binary mode, plain and gzipped, and its keys find their partitions', async () => {
     const { party, balances, setAside } = await bundle();
@@ -151,26 +171,13 @@ await describeWithKafka('a publisher that knows nothing of Onelane', (kafka) => 
       '{"specversion":"0.3","data":{"by":2}}',
     ]);
   });
+});
+
+await describeWithKafka('a publisher that knows nothing of Onelane', (kafka) => {
+  const bundle = (topic?: 'with any compression') => bundleOn(kafka().brokers, topic);
+  const transactions = () => transactionsOn(kafka().brokers);
 
   describe('in transactions', () => {
-    const transactions = async () => {
-      const made = await bundle();
-      const producer = kafkaClient(kafka().brokers).producer({
-        transactionalId: randomUUID(),
-        maxInFlightRequests: 1,
-        idempotent: true,
-        createPartitioner: kafkajs.Partitioners.DefaultPartitioner,
-      });
-      await producer.connect();
-      closing.push(() => producer.disconnect());
-      const send = async (end: 'commit' | 'abort', ...messages: readonly Message[]) => {
-        const transaction = await producer.transaction();
-        await transaction.send({ topic: made.party.log.topic, messages: [...messages] });
-        await transaction[end]();
-      };
-      return { ...made, send };
-    };
-
     test('is heard where it commits; a lane goes on over markers and over what was taken back', async () => {
       const { party, balances, send, setAside } = await transactions();
       await send('abort', structured('1', 1_000));

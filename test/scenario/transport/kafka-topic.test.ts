@@ -17,49 +17,55 @@ afterEach(async () => {
 type Settings = Readonly<Record<string, string>>;
 
 /** Fit in every respect. */
-const FIT: Settings = { 'message.timestamp.type': 'LogAppendTime', 'compression.type': 'uncompressed' };
+const FIT: Settings = {
+  'message.timestamp.type': 'LogAppendTime',
+  'compression.type': 'uncompressed',
+  'min.insync.replicas': '2',
+};
+
+const bundleOn = async (brokers: readonly string[]) => {
+  const log = await openTestLog({ brokers, topic: `topic-${randomBytes(6).toString('hex')}` });
+  logs.push(log);
+  const make = (settings: Settings, numPartitions = 2, replicationFactor = 3) =>
+    log.admin.createTopics({
+      waitForLeaders: true,
+      topics: [
+        {
+          topic: log.topic,
+          numPartitions,
+          replicationFactor,
+          configEntries: Object.entries(settings).map(([name, value]) => ({ name, value })),
+        },
+      ],
+    });
+  const settings = async (): Promise<Settings> => {
+    const { resources } = await log.admin.describeConfigs({
+      includeSynonyms: false,
+      resources: [{ type: kafkajs.ConfigResourceTypes.TOPIC, name: log.topic }],
+    });
+    return Object.fromEntries(
+      (resources[0]?.configEntries ?? []).map(({ configName, configValue }) => [configName, configValue]),
+    );
+  };
+  const replicas = async () => {
+    const { topics } = await log.admin.fetchTopicMetadata({ topics: [log.topic] });
+    return topics[0]?.partitions.map((each) => each.replicas.length);
+  };
+  const provision = async (partitions: number, more: Partial<KafkaTransportGiven> = {}): Promise<string> => {
+    try {
+      await log.open(more).provision(partitions);
+      return 'provisioned';
+    } catch (thrown) {
+      const error = asError(thrown);
+      return `${error.message} [${'code' in error ? String(error.code) : ''}]`;
+    }
+  };
+  const warnings = () => log.events.flatMap((event) => (event.kind === 'log-warned' ? [event.detail] : []));
+  return { make, settings, replicas, provision, warnings };
+};
 
 await describeWithCluster('a topic', { nodes: 3 }, (cluster) => {
-  const bundle = async () => {
-    const log = await openTestLog({ brokers: cluster().brokers, topic: `topic-${randomBytes(6).toString('hex')}` });
-    logs.push(log);
-    const make = (settings: Settings, numPartitions = 2) =>
-      log.admin.createTopics({
-        waitForLeaders: true,
-        topics: [
-          {
-            topic: log.topic,
-            numPartitions,
-            replicationFactor: 1,
-            configEntries: Object.entries(settings).map(([name, value]) => ({ name, value })),
-          },
-        ],
-      });
-    const settings = async (): Promise<Settings> => {
-      const { resources } = await log.admin.describeConfigs({
-        includeSynonyms: false,
-        resources: [{ type: kafkajs.ConfigResourceTypes.TOPIC, name: log.topic }],
-      });
-      return Object.fromEntries(
-        (resources[0]?.configEntries ?? []).map(({ configName, configValue }) => [configName, configValue]),
-      );
-    };
-    const replicas = async () => {
-      const { topics } = await log.admin.fetchTopicMetadata({ topics: [log.topic] });
-      return topics[0]?.partitions.map((each) => each.replicas.length);
-    };
-    const provision = async (partitions: number, more: Partial<KafkaTransportGiven> = {}): Promise<string> => {
-      try {
-        await log.open(more).provision(partitions);
-        return 'provisioned';
-      } catch (thrown) {
-        const error = asError(thrown);
-        return `${error.message} [${'code' in error ? String(error.code) : ''}]`;
-      }
-    };
-    const warnings = () => log.events.flatMap((event) => (event.kind === 'log-warned' ? [event.detail] : []));
-    return { make, settings, replicas, provision, warnings };
-  };
+  const bundle = () => bundleOn(cluster().brokers);
 
   test('is made with three copies, two of which must be written, the broker’s clock and seven days', async () => {
     const { provision, settings, replicas, warnings } = await bundle();
@@ -144,6 +150,7 @@ await describeWithCluster('a topic', { nodes: 3 }, (cluster) => {
       /retention\.ms is 2d: .*7d or more is advised/,
     ],
     ['keeps so many bytes', { 'retention.bytes': '1000000' }, /retention\.bytes is 1000000: .*-1 is advised/],
+    ['is content with one copy written', { 'min.insync.replicas': '1' }, /min\.insync\.replicas is 1: .*2 is advised/],
     [
       'may lose what was accepted',
       { 'unclean.leader.election.enable': 'true' },
@@ -154,6 +161,13 @@ await describeWithCluster('a topic', { nodes: 3 }, (cluster) => {
     await make({ ...FIT, ...risk });
     expect(await provision(2)).toBe('provisioned');
     expect(warnings()).toEqual([expect.stringMatching(sentence)]);
+  });
+
+  test('that has one copy of each entry is warned of, and serves', async () => {
+    const { make, provision, warnings } = await bundle();
+    await make({ ...FIT, 'min.insync.replicas': '1' }, 2, 1);
+    expect(await provision(2)).toBe('provisioned');
+    expect(warnings()).toEqual([expect.stringMatching(/one copy of each entry: .*3 are advised/)]);
   });
 
   test('that keeps everything for ever needs no warning', async () => {
