@@ -35,7 +35,9 @@ async function withAdmin<T>(kafka: Kafka, work: (admin: kafkajs.Admin) => Promis
 async function makeTopic(kafka: Kafka, topic: string, replicationFactor: number): Promise<void> {
   const configEntries = [{ name: 'min.insync.replicas', value: replicationFactor === 3 ? '2' : '1' }];
   const topics = [{ topic, numPartitions: 1, replicationFactor, configEntries }];
-  await withAdmin(kafka, (admin) => admin.createTopics({ topics, waitForLeaders: true }));
+  await withAdmin(kafka, (admin) => admin.createTopics({ topics, waitForLeaders: false }));
+  // Brokers learn of a topic one after the other.
+  await patiently(() => endOf(kafka, topic));
 }
 
 /** Resolves with the position when every replica that is in sync has it. */
@@ -61,11 +63,26 @@ async function partitionOf(kafka: Kafka, topic: string): Promise<kafkajs.Partiti
   return partition;
 }
 
+const PATIENCE_MS = 20_000;
+
 async function until(holds: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 20_000;
-  while (!(await holds())) {
-    if (performance.now() > deadline) throw new Error('it does not come to hold within 20 s');
+  const deadline = performance.now() + PATIENCE_MS;
+  while (!(await patiently(holds))) {
+    if (performance.now() > deadline) throw new Error(`it does not come to hold within ${PATIENCE_MS} ms`);
     await sleep(50);
+  }
+}
+
+/** Asked again while brokers do not know yet, or are on their way back. */
+async function patiently<T>(ask: () => Promise<T>): Promise<T> {
+  const deadline = performance.now() + PATIENCE_MS;
+  for (;;) {
+    try {
+      return await ask();
+    } catch (thrown) {
+      if (performance.now() > deadline) throw thrown;
+      await sleep(50);
+    }
   }
 }
 
@@ -148,12 +165,12 @@ await describeWithCluster('three nodes', { nodes: 3 }, (cluster) => {
     const { leader } = await partitionOf(kafka, 'led');
     await cluster().kill(leader);
     expect(await produce(kafka, 'led')).toBe('1');
-    const after = await partitionOf(kafka, 'led');
+    const after = await patiently(() => partitionOf(kafka, 'led'));
     expect(after.leader).not.toBe(leader);
     expect(after.isr).not.toContain(leader);
     await cluster().restart(leader);
     await until(async () => (await partitionOf(kafka, 'led')).isr.includes(leader));
-    expect(await endOf(kafka, 'led')).toBe('2');
+    expect(await patiently(() => endOf(kafka, 'led'))).toBe('2');
   });
 });
 

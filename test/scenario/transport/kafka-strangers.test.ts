@@ -61,7 +61,7 @@ const bundleOn = async (brokers: readonly string[], topic: 'made here' | 'with a
       'compression.type': 'producer',
     });
     await party.log.admin.createTopics({
-      waitForLeaders: true,
+      waitForLeaders: false,
       topics: [
         {
           topic: party.log.topic,

@@ -28,7 +28,7 @@ const bundleOn = async (brokers: readonly string[]) => {
   logs.push(log);
   const make = (settings: Settings, numPartitions = 2, replicationFactor = 3) =>
     log.admin.createTopics({
-      waitForLeaders: true,
+      waitForLeaders: false,
       topics: [
         {
           topic: log.topic,
