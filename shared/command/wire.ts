@@ -17,21 +17,26 @@ import {
   type ResourceTypeName,
   type Revision,
 } from './identity.ts';
-import { jsonFault } from './json-fault.ts';
+import { isJsonObject, jsonFault } from './json-fault.ts';
 
 /** One command as bytes on the wire, envelope included. */
 export const COMMAND_BYTES_MAX = 256 * 1024;
 const RESERVED_TYPE = 'onelane';
+
+/** Attributes that every command has, and how long each may be. */
+const TEXT_MAX = { id: 256, source: 1024, type: 128, subject: 512 } as const;
+const TRACEPARENT_MAX = 64;
+const MEDIA_TYPE = 'application/json';
 
 const text = (max: number) => z.string().min(1).max(max);
 
 /** The envelope; attributes that we do not know are CloudEvents extensions and pass. */
 export const envelopeSchema = z.looseObject({
   specversion: z.literal('1.0'),
-  id: text(256),
-  source: text(1024),
-  type: text(128),
-  subject: text(512),
+  id: text(TEXT_MAX.id),
+  source: text(TEXT_MAX.source),
+  type: text(TEXT_MAX.type),
+  subject: text(TEXT_MAX.subject),
   time: z.iso.datetime({ offset: true }).optional(),
   datacontenttype: z
     .string()
@@ -42,10 +47,37 @@ export const envelopeSchema = z.looseObject({
   /** Binary payloads would be dropped silently: they are refused instead. */
   data_base64: z.never({ error: 'a payload is JSON in data, never data_base64' }).optional(),
   expectedrevision: z.int().min(0).optional(),
-  traceparent: z.string().max(64).optional(),
+  traceparent: z.string().max(TRACEPARENT_MAX).optional(),
 });
 
 export type Envelope = z.infer<typeof envelopeSchema>;
+
+const INSTANT = z.core.regexes.datetime({ offset: true });
+
+/**
+ * What the schema accepts as it stands, seen without the schema: nearly every command, at a tenth of the cost. Of anything else the
+ * schema says what it is.
+ */
+export function isPlainEnvelope(raw: unknown): raw is Envelope {
+  if (!isJsonObject(raw)) return false;
+  const { id, source, type, subject, time, datacontenttype, expectedrevision, traceparent } = raw;
+  return (
+    raw['specversion'] === '1.0' &&
+    isText(id, TEXT_MAX.id) &&
+    isText(source, TEXT_MAX.source) &&
+    isText(type, TEXT_MAX.type) &&
+    isText(subject, TEXT_MAX.subject) &&
+    (time === undefined || (typeof time === 'string' && INSTANT.test(time))) &&
+    (datacontenttype === undefined || datacontenttype === MEDIA_TYPE) &&
+    raw['data_base64'] === undefined &&
+    (expectedrevision === undefined || (Number.isSafeInteger(expectedrevision) && Number(expectedrevision) >= 0)) &&
+    (traceparent === undefined || isText(traceparent, TRACEPARENT_MAX))
+  );
+}
+
+function isText(value: Json | undefined, max: number): boolean {
+  return typeof value === 'string' && value.length > 0 && value.length <= max;
+}
 
 /** What a command says, before it has an id: the parts that "same content" is about. */
 export interface CommandContent {
@@ -74,7 +106,7 @@ export function encodeCommand(command: Command, traceparent?: string): Uint8Arra
       type: `${command.type}.${command.name}`,
       subject: command.subject,
       time: command.time.toISOString(),
-      datacontenttype: 'application/json',
+      datacontenttype: MEDIA_TYPE,
       data: command.data,
       ...(command.expectedRevision === null ? {} : { expectedrevision: command.expectedRevision }),
       ...(traceparent === undefined ? {} : { traceparent }),
@@ -101,9 +133,13 @@ export function decodeDelivery(delivery: Delivery): Command | Stray {
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 function decodeEnvelope(raw: unknown, appendedAt: Date): Command | Stray {
+  if (isPlainEnvelope(raw)) return readEnvelope(raw, appendedAt);
   const parsed = envelopeSchema.safeParse(raw);
   if (!parsed.success) return unreadable(`not a CloudEvents 1.0 command: ${describe(parsed.error)}`);
-  const event = parsed.data;
+  return readEnvelope(parsed.data, appendedAt);
+}
+
+function readEnvelope(event: Envelope, appendedAt: Date): Command | Stray {
   const names = splitType(event.type);
   if (names === null) return unreadable(`type "${event.type}" is not <resource type>.<command name>`);
   if (names.type === RESERVED_TYPE) {

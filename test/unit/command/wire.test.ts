@@ -16,6 +16,8 @@ import {
   contentHash,
   decodeDelivery,
   encodeCommand,
+  envelopeSchema,
+  isPlainEnvelope,
   splitType,
 } from '../../../shared/command/wire.ts';
 
@@ -116,6 +118,41 @@ describe('a command', () => {
     const sized = (bytes: number) => readText(JSON.stringify(envelope({ data: 'x'.repeat(bytes - rest) })));
     expect(sized(COMMAND_BYTES_MAX).kind).toBe('command');
     expectStray(sized(COMMAND_BYTES_MAX + 1), /262145 bytes.*at most 262144/);
+  });
+});
+
+describe('an envelope that is plain', () => {
+  it('is one that the schema accepts as it stands, whatever its attributes', () => {
+    const { envelope } = bundle();
+    const attributes = ['specversion', 'id', 'source', 'type', 'subject', 'time', 'datacontenttype', 'data'];
+    const names = fc.constantFrom(...attributes, 'data_base64', 'expectedrevision', 'traceparent', 'region');
+    const instants = fc.constantFrom('2026-02-29T00:00:00Z', '2024-02-29T10:00:00.5+01:00', '2026-01-01T00:00:00.000Z');
+    const texts = fc.oneof(
+      fc.string({ maxLength: 70 }),
+      fc.nat(1_100).map((length) => 'x'.repeat(length)),
+      instants,
+    );
+    const values = fc.oneof(
+      texts,
+      fc.constantFrom('1.0', 'application/json', null),
+      fc.double(),
+      fc.integer(),
+      jsonValue,
+    );
+    let plain = 0;
+    const check = fc.property(fc.dictionary(names, values, { maxKeys: 3 }), (over) => {
+      const raw: unknown = JSON.parse(JSON.stringify(envelope(over)));
+      if (!isPlainEnvelope(raw)) return;
+      plain++;
+      expect(envelopeSchema.safeParse(raw)).toEqual({ success: true, data: raw });
+    });
+    fc.assert(check, { numRuns: 5_000, seed: SEED });
+    expect(plain).toBeGreaterThan(500);
+  });
+
+  it('is what we encode ourselves', () => {
+    const sent = command({ expectedRevision: revision(3), data: { amount: 5 } });
+    expect(isPlainEnvelope(JSON.parse(Buffer.from(encodeCommand(sent)).toString()))).toBe(true);
   });
 });
 
