@@ -39,9 +39,12 @@ export class LaneSilent extends OnelaneError {
 const SILENCE_MS_MAX = 300_000;
 const HINT_EVERY_MS = 1_000;
 const LAST_HINT_MS = 500;
-const PARTITION_BYTES = { min: 64 * 1024, max: 1024 * 1024 };
+/** Read ahead as far as the setting allows, and no further than this: more costs memory and makes nothing faster. */
+const AHEAD_BYTES_MAX = 16 * 1024 * 1024;
 /** One fetch is kept in memory until the last of its entries is handed out. */
-const FETCH_BYTES_MAX = 8 * 1024 * 1024;
+const FETCH_BYTES_MAX = 4 * 1024 * 1024;
+/** Every partition has its part in each fetch: brokers serve them in the order in which they are named, as far as the bytes go. */
+const PARTITION_BYTES = { min: 64 * 1024, max: 512 * 1024 };
 
 export class KafkaSubscription implements Subscription, GroupListener {
   readonly budget: InboxBudget;
@@ -58,8 +61,9 @@ export class KafkaSubscription implements Subscription, GroupListener {
 
   private constructor(given: KafkaSubscriptionGiven) {
     this.#given = given;
-    this.budget = new InboxBudget({ bytesMax: given.inboxBytesMax, inboxesMax: given.partitions });
-    const share = given.inboxBytesMax / 2 / given.partitions;
+    const bytesMax = Math.min(given.inboxBytesMax, AHEAD_BYTES_MAX);
+    this.budget = new InboxBudget({ bytesMax, inboxesMax: given.partitions });
+    const share = Math.min(FETCH_BYTES_MAX, bytesMax / 2) / given.partitions;
     const partitionBytes = Math.floor(Math.min(PARTITION_BYTES.max, Math.max(PARTITION_BYTES.min, share)));
     this.#group = new Group({ ...given, fetch: { partitionBytes, bytes: FETCH_BYTES_MAX }, on: this });
     this.#roster = new LaneRoster(
