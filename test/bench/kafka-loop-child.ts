@@ -5,7 +5,7 @@ import type { KafkaDrained, KafkaDrainOrder } from './part-kafka-drain.ts';
 import { residentPeakBytes } from './resident-peak.ts';
 
 /** The best of 250, 500, 1,000 and 2,000. */
-const BATCH = 500;
+const BATCH = 1_000;
 
 // Written by our own parent.
 const { url, tables, log } = JSON.parse(process.argv[2] ?? '{}') as KafkaDrainOrder;
@@ -14,7 +14,7 @@ const lanes: BareLane[] = [];
 for (let partition = 0; partition < log.partitions; partition++) {
   const client = await openBareClient(url);
   if (partition === 0) await prepareBare(client, table, log.partitions);
-  lanes.push({ client, table, partition });
+  lanes.push({ client, table, partition, ledger: 'true' });
 }
 
 let left = log.load.count;
