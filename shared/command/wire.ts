@@ -59,19 +59,25 @@ const INSTANT = z.core.regexes.datetime({ offset: true });
  * schema says what it is.
  */
 export function isPlainEnvelope(raw: unknown): raw is Envelope {
-  if (!isJsonObject(raw)) return false;
-  const { id, source, type, subject, time, datacontenttype, expectedrevision, traceparent } = raw;
   return (
+    isJsonObject(raw) &&
     raw['specversion'] === '1.0' &&
-    isText(id, TEXT_MAX.id) &&
-    isText(source, TEXT_MAX.source) &&
-    isText(type, TEXT_MAX.type) &&
-    isText(subject, TEXT_MAX.subject) &&
+    isText(raw['id'], TEXT_MAX.id) &&
+    isText(raw['source'], TEXT_MAX.source) &&
+    isText(raw['type'], TEXT_MAX.type) &&
+    isText(raw['subject'], TEXT_MAX.subject) &&
+    areOptionsPlain(raw)
+  );
+}
+
+function areOptionsPlain(raw: Readonly<Record<string, Json>>): boolean {
+  const { time, datacontenttype, expectedrevision, traceparent } = raw;
+  return (
     (time === undefined || (typeof time === 'string' && INSTANT.test(time))) &&
     (datacontenttype === undefined || datacontenttype === MEDIA_TYPE) &&
-    raw['data_base64'] === undefined &&
     (expectedrevision === undefined || (Number.isSafeInteger(expectedrevision) && Number(expectedrevision) >= 0)) &&
-    (traceparent === undefined || isText(traceparent, TRACEPARENT_MAX))
+    (traceparent === undefined || isText(traceparent, TRACEPARENT_MAX)) &&
+    raw['data_base64'] === undefined
   );
 }
 

@@ -6,6 +6,7 @@ import type { KafkaBench } from './part-kafka.ts';
 import { judged, printFigures, takeTurns, type Contender, type Judged, type Round } from './measure.ts';
 
 const ROWS = [1, 1_000, 100_000];
+const WARM_UP = 1_000;
 
 export interface KafkaDrainOrder {
   readonly url: string;
@@ -22,6 +23,8 @@ export interface KafkaDrained extends Round {
 
 export async function benchKafkaDrain({ url, rounds, brokers, commands }: KafkaBench): Promise<readonly Judged[]> {
   const lines: Judged[] = [];
+  // A broker that has never had a group refuses the first for a while.
+  await drainOnce('lanes', url, await layKafkaLog(brokers, { rows: 1_000, count: WARM_UP }));
   for (const rows of ROWS) {
     const log = await layKafkaLog(brokers, { rows, count: commands });
     const figures = await takeTurns([drainer('lanes', url, log), drainer('loop', url, log)], rounds);
