@@ -49,6 +49,8 @@ const PARTITION_BYTES = { min: 64 * 1024, max: 512 * 1024 };
 export class KafkaSubscription implements Subscription, GroupListener {
   readonly budget: InboxBudget;
   readonly #given: KafkaSubscriptionGiven;
+  /** Of one partition. */
+  readonly #fetchBytes: number;
   readonly #group: Group;
   readonly #roster: LaneRoster;
   readonly #assigned = new Latest<ReadonlySet<Partition>>(new Set());
@@ -64,8 +66,12 @@ export class KafkaSubscription implements Subscription, GroupListener {
     const bytesMax = Math.min(given.inboxBytesMax, AHEAD_BYTES_MAX);
     this.budget = new InboxBudget({ bytesMax, inboxesMax: given.partitions });
     const share = Math.min(FETCH_BYTES_MAX, bytesMax / 2) / given.partitions;
-    const partitionBytes = Math.floor(Math.min(PARTITION_BYTES.max, Math.max(PARTITION_BYTES.min, share)));
-    this.#group = new Group({ ...given, fetch: { partitionBytes, bytes: FETCH_BYTES_MAX }, on: this });
+    this.#fetchBytes = Math.floor(Math.min(PARTITION_BYTES.max, Math.max(PARTITION_BYTES.min, share)));
+    this.#group = new Group({
+      ...given,
+      fetch: { partitionBytes: this.#fetchBytes, bytes: FETCH_BYTES_MAX },
+      on: this,
+    });
     this.#roster = new LaneRoster(
       this.#assigned,
       (hold) => this.#open(hold),
@@ -135,6 +141,7 @@ export class KafkaSubscription implements Subscription, GroupListener {
     const lane = new KafkaLane(hold, {
       group: this.#group,
       budget: this.budget,
+      fetchBytes: this.#fetchBytes,
       systemId,
       clock,
       bounds: async () => boundsOf(partition, await bounds()),
