@@ -57,7 +57,12 @@ export class Inbox {
 
   /** Whether something may be read ahead now; always, when nothing is there. */
   get hasRoom(): boolean {
-    return this.#entries === 0 || this.#budget.room(this.#bytes + this.#reserved) > 0;
+    return this.hasRoomFor(1);
+  }
+
+  /** The same for so many bytes. */
+  hasRoomFor(bytes: number): boolean {
+    return this.#entries === 0 || this.#budget.room(this.#bytes + this.#reserved) >= bytes;
   }
 
   /** How much may be read now, at most `bytesMax`. It counts as used until the next `push` or `clear`. */

@@ -10,7 +10,7 @@ import { partitionOf } from '../../shared/command/routing.ts';
 import { invariant } from '../../shared/process/errors.ts';
 import { systemClock } from '../../shared/process/time.ts';
 import type { ResourceTypes } from '../../shared/resources/resource-type.ts';
-import type { Routed, Transport } from '../../shared/transport/transport.ts';
+import type { Headers, Routed, Transport } from '../../shared/transport/transport.ts';
 import { freshDatabase, type TestDatabase } from '../support/database.ts';
 import { accounts, accountTable } from './accounts.ts';
 import { depositEvent, type Load } from './load.ts';
@@ -46,7 +46,12 @@ export function lanes(wanted: LanesWanted): Contender {
   };
 }
 
-export async function layBacklog(transport: Transport, load: Load, partitions: number): Promise<void> {
+export async function layBacklog(
+  transport: Transport,
+  load: Load,
+  partitions: number,
+  headers: Headers = {},
+): Promise<void> {
   const publisher = await transport.openPublisher();
   let batch: Routed[] = [];
   const flush = async (): Promise<void> => {
@@ -65,7 +70,7 @@ export async function layBacklog(transport: Transport, load: Load, partitions: n
       key,
       id: newCommandId(),
       bytes: depositEvent(account),
-      headers: {},
+      headers,
     });
     if (batch.length === PUBLISH_MAX) await flush();
   }

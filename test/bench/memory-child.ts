@@ -1,10 +1,10 @@
 // Owns the process whose memory is measured: it drains a backlog that its parent laid, and tells its peak.
-import { readFileSync } from 'node:fs';
 import { closeDatabase, openDatabase, openLanePool } from '../../shared/postgres/database.ts';
 import type { SchemaName } from '../../shared/postgres/schema-name.ts';
 import type { System } from '../../shared/postgres/system.ts';
 import { drain } from './lane.ts';
 import { postgresLog } from './part-transport.ts';
+import { residentPeakBytes } from './resident-peak.ts';
 
 export interface DrainOrder {
   readonly url: string;
@@ -32,9 +32,3 @@ await closeDatabase(database);
 const peak: DrainPeak = { count, residentPeakBytes: residentPeakBytes() };
 process.send?.(peak);
 process.disconnect();
-
-/** The kernel's own high-water mark; Linux. */
-function residentPeakBytes(): number {
-  const line = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'));
-  return Number(line?.[1] ?? Number.NaN) * 1_024;
-}

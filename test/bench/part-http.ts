@@ -57,7 +57,7 @@ export async function benchHttp({ url, rounds }: BenchGiven): Promise<readonly J
   }
 }
 
-interface Setting {
+export interface Setting {
   readonly rounds: number;
   readonly env: Readonly<Record<string, string>>;
   readonly command: 'api' | 'up';
@@ -101,17 +101,17 @@ const acceptLoad: Load = (port) => ({
   expectStatus: 202,
 });
 
-function waitLoad(port: number): HttpLoad {
+export function waitLoad(port: number): HttpLoad {
   const load = { ...acceptLoad(port), connections: 1, count: WAITED, expectStatus: 200 };
   return { ...load, headers: { ...load.headers, prefer: 'wait=5' } };
 }
 
-interface Started {
+export interface Started {
   readonly child: ChildProcess;
   readonly port: number;
 }
 
-async function startOurs({ command, env }: Setting): Promise<Started> {
+export async function startOurs({ command, env }: Setting): Promise<Started> {
   const port = await freePort();
   const main = fileURLToPath(new URL('../../operators/cli/main.js', import.meta.url));
   const config = fileURLToPath(new URL('./onelane.config.js', import.meta.url));
@@ -144,7 +144,7 @@ async function untilReady(port: number, child: ChildProcess): Promise<void> {
   throw new Error('the server did not become ready within 30 s');
 }
 
-async function stop(child: ChildProcess): Promise<void> {
+export async function stop(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null) return;
   child.kill('SIGTERM');
   await once(child, 'exit');

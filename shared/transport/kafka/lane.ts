@@ -24,6 +24,8 @@ const CHECK_AGAIN_MS = 500;
 export interface KafkaLaneGiven {
   readonly group: Pick<Group, 'readFrom' | 'resume' | 'pause'>;
   readonly budget: InboxBudget;
+  /** What one fetch may bring: with room for less, most of it would be read in vain, and fetched again. */
+  readonly fetchBytes: number;
   readonly systemId: Uuid;
   readonly clock: Clock;
   /** Of this partition, now. Rejects when the broker is away. */
@@ -162,7 +164,7 @@ export class KafkaLane implements Lane {
     if (foreign !== undefined) {
       this.#foreign = foreignSystem(this.partition, foreign);
       this.#rest();
-    } else if (fitting.length < batch.messages.length || !this.#wantsMore(AHEAD_ENTRIES_MAX)) {
+    } else if (fitting.length < batch.messages.length || !this.#wantsMore(AHEAD_ENTRIES_MAX, 1)) {
       this.#pausedMs = this.#given.clock.monotonicMs();
       this.#given.group.pause(this.partition);
     }
@@ -178,12 +180,17 @@ export class KafkaLane implements Lane {
     return messages.slice(0, count === 0 && this.#inbox.entries === 0 ? 1 : count);
   }
 
-  #wantsMore(entriesMax: number): boolean {
-    return this.#inbox.entries < entriesMax && this.#inbox.hasRoom;
+  #wantsMore(entriesMax: number, bytes: number): boolean {
+    return this.#inbox.entries < entriesMax && this.#inbox.hasRoomFor(bytes);
   }
 
   #goOn(): void {
-    if (this.#pausedMs === null || this.#state !== 'reading' || !this.#wantsMore(AHEAD_ENTRIES_LOW)) return;
+    if (
+      this.#pausedMs === null ||
+      this.#state !== 'reading' ||
+      !this.#wantsMore(AHEAD_ENTRIES_LOW, this.#given.fetchBytes)
+    )
+      return;
     const unwatchedMs = this.#given.clock.monotonicMs() - this.#pausedMs;
     this.#pausedMs = null;
     if (unwatchedMs < UNWATCHED_MS) this.#given.group.resume(this.partition);

@@ -47,6 +47,8 @@ const PARTITION_BYTES_MAX = 1024 * 1024 + 64 * 1024;
 export class KafkaSubscription implements Subscription, GroupListener {
   readonly budget: InboxBudget;
   readonly #given: KafkaSubscriptionGiven;
+  /** Of one partition. */
+  readonly #fetchBytes: number;
   readonly #group: Group;
   readonly #roster: LaneRoster;
   readonly #assigned = new Latest<ReadonlySet<Partition>>(new Set());
@@ -63,6 +65,7 @@ export class KafkaSubscription implements Subscription, GroupListener {
     this.#silenceMs = given.silenceMs ?? SILENCE_MS_MAX;
     const bytesMax = Math.min(given.inboxBytesMax, AHEAD_BYTES_MAX);
     this.budget = new InboxBudget({ bytesMax, inboxesMax: given.partitions });
+    this.#fetchBytes = Math.floor(Math.min(PARTITION_BYTES_MAX, bytesMax / 2 / given.partitions));
     this.#group = new Group({
       ...given,
       fetch: { partitionBytes: PARTITION_BYTES_MAX, bytes: FETCH_BYTES_MAX },
@@ -141,6 +144,7 @@ export class KafkaSubscription implements Subscription, GroupListener {
     const lane = new KafkaLane(hold, {
       group: this.#group,
       budget: this.budget,
+      fetchBytes: this.#fetchBytes,
       systemId,
       clock,
       bounds: async () => boundsOf(partition, await bounds()),

@@ -34,8 +34,8 @@ const RETENTION_ADVISED_MS = 7 * DAY_MS;
 const MESSAGE_BYTES = 1_048_588;
 const REPLICAS_ADVISED = 3;
 const READABLE_COMPRESSIONS: readonly string[] = ['uncompressed', 'gzip'];
-const LEADERS_TRIES = 50;
-const LEADERS_EVERY_MS = 100;
+const KNOWN_TRIES = 50;
+const KNOWN_EVERY_MS = 100;
 
 /** Safe when several processes do it at once. Throws TopicUnfit, LogPartitionsDiffer, or as kafkajs does. */
 export async function provisionTopic(
@@ -44,9 +44,11 @@ export async function provisionTopic(
   effects: { readonly observe: Observe; readonly clock: Clock },
 ): Promise<TopicFound> {
   if ((await partitionsOf(admin, wanted.topic)) === null) await makeTopic(admin, wanted);
-  const { partitions, copies } = await whenLed(admin, wanted.topic, effects.clock);
-  if (partitions !== wanted.partitions) throw new LogPartitionsDiffer(partitions, wanted.partitions);
-  return await checkTopic(admin, { topic: wanted.topic, copies }, effects.observe);
+  return await onceKnown(effects.clock, async () => {
+    const { partitions, copies } = await layoutOf(admin, wanted.topic);
+    if (partitions !== wanted.partitions) throw new LogPartitionsDiffer(partitions, wanted.partitions);
+    return await checkTopic(admin, { topic: wanted.topic, copies }, effects.observe);
+  });
 }
 
 /** null: there is no such topic. */
@@ -99,30 +101,30 @@ async function create(admin: Admin, wanted: TopicWanted, replication: number): P
   });
 }
 
+/** Brokers learn of a topic one after the other, and its partitions get their leaders later still. */
+async function onceKnown<T>(clock: Clock, ask: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await ask();
+    } catch (thrown) {
+      if (tries === KNOWN_TRIES || !NOT_YET.has(protocolError(thrown) ?? '')) throw thrown;
+    }
+    await clock.sleep(KNOWN_EVERY_MS);
+  }
+}
+
 interface Layout {
   readonly partitions: number;
   /** Of the partition that has the fewest. */
   readonly copies: number;
 }
 
-/** Brokers learn of a topic one after the other, and its partitions get their leaders later still. */
-async function whenLed(admin: Admin, topic: string, clock: Clock): Promise<Layout> {
-  for (let tries = 1; ; tries++) {
-    const isLast = tries === LEADERS_TRIES;
-    try {
-      const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
-      const partitions = topics[0]?.partitions ?? [];
-      const isLed = partitions.length > 0 && partitions.every(({ leader }) => leader >= 0);
-      // A leader may know of it later than the others do.
-      if (isLed) await boundsOf(admin, topic);
-      const copies = Math.min(...partitions.map(({ replicas }) => replicas.length));
-      if (isLed || isLast) return { partitions: partitions.length, copies };
-    } catch (thrown) {
-      const isNew = NOT_YET.has(protocolError(thrown) ?? '');
-      if (isLast || !isNew) throw thrown;
-    }
-    await clock.sleep(LEADERS_EVERY_MS);
-  }
+/** Rejects as kafkajs does while a partition has no leader, or a leader does not know of it yet. */
+async function layoutOf(admin: Admin, topic: string): Promise<Layout> {
+  const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
+  const partitions = topics[0]?.partitions ?? [];
+  await boundsOf(admin, topic);
+  return { partitions: partitions.length, copies: Math.min(...partitions.map(({ replicas }) => replicas.length)) };
 }
 
 const NOT_YET: ReadonlySet<string> = new Set([

@@ -1,5 +1,6 @@
 // Owns a process that a test started: its messages, its blows, and its certain end.
 import { fork, type ChildProcess } from 'node:child_process';
+import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { LaneSignal } from '../../../shared/process/test-signal.ts';
 import type { ChildGiven, FromChild, Happening, ToChild } from './protocol.ts';
@@ -35,7 +36,8 @@ let started = 0;
 
 /** Resolves when it serves; throws, with what it printed, when it ends before. */
 export async function startChild(wanted: ChildWanted): Promise<Child> {
-  const entry = fileURLToPath(new URL(`./${wanted.entry}.ts`, import.meta.url));
+  // As this file is: a source, or compiled.
+  const entry = fileURLToPath(new URL(`./${wanted.entry}${extname(import.meta.url)}`, import.meta.url));
   const process_ = fork(entry, [JSON.stringify(wanted.given)], {
     execArgv: ['--import', 'jiti/register'],
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],

@@ -72,6 +72,13 @@ describe('an inbox', () => {
     expect(inbox?.reserve(900)).toBe(750);
   });
 
+  test('has room for no more than is left of its share and of what is common', () => {
+    const { inboxes } = bundle(1_000, 2);
+    inboxes[0]?.push([delivery(0, 600)]);
+    expect(inboxes[0]?.hasRoomFor(150)).toBe(true);
+    expect(inboxes[0]?.hasRoomFor(151)).toBe(false);
+  });
+
   test('that is empty may always take something', () => {
     const { inboxes } = bundle(0, 2);
     expect(inboxes[0]?.hasRoom).toBe(true);
