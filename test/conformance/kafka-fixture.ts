@@ -28,7 +28,7 @@ export function kafkaFixture(name: string, brokers: () => readonly string[]): Co
       return {
         systemId,
         openProcess: (options) => openKafkaProcess({ brokers: brokers(), topic, systemId, ...options }),
-        recreate: () => recreate(admin, topic, partitions),
+        recreate: () => recreate({ admin, topic, partitions, brokers: brokers() }),
         truncate: async (partition, before) => {
           // Deleting looks for the leaders in what was asked last.
           await admin.fetchTopicOffsets(topic);
@@ -91,24 +91,46 @@ export function openAdmin(brokers: readonly string[]): Admin {
   return new kafkajs.Kafka({ brokers: [...brokers], logLevel: kafkajs.logLevel.NOTHING }).admin();
 }
 
-async function recreate(admin: Admin, topic: string, partitions: number): Promise<void> {
-  const { brokers } = await admin.describeCluster();
+interface Recreated {
+  readonly admin: Admin;
+  readonly topic: string;
+  readonly partitions: number;
+  readonly brokers: readonly string[];
+}
+
+async function recreate({ admin, topic, partitions, brokers }: Recreated): Promise<void> {
   await admin.deleteTopics({ topics: [topic] });
-  const make = () =>
-    admin.createTopics({
-      waitForLeaders: false,
-      topics: [
-        {
-          topic,
-          numPartitions: partitions,
-          replicationFactor: Math.min(3, brokers.length),
-          configEntries: [
-            { name: 'message.timestamp.type', value: 'LogAppendTime' },
-            { name: 'compression.type', value: 'uncompressed' },
-          ],
-        },
-      ],
-    });
-  // A topic is deleted some time after the broker has said so.
-  await eventually(PATIENCE_MS, 'the topic to be made again', () => make().catch(() => false));
+  // As when people do it: every broker has let go of the old one before there is a new one.
+  await Promise.all(brokers.map((broker) => untilGone(broker, topic)));
+  const made = await admin.createTopics({
+    waitForLeaders: false,
+    topics: [
+      {
+        topic,
+        numPartitions: partitions,
+        replicationFactor: Math.min(3, brokers.length),
+        configEntries: [
+          { name: 'message.timestamp.type', value: 'LogAppendTime' },
+          { name: 'compression.type', value: 'uncompressed' },
+        ],
+      },
+    ],
+  });
+  if (!made) throw new Error(`topic ${topic} is still there`);
+}
+
+/** As this one broker knows it. */
+async function untilGone(broker: string, topic: string): Promise<void> {
+  const admin = openAdmin([broker]);
+  await admin.connect();
+  try {
+    const isThere = () =>
+      admin.fetchTopicMetadata({ topics: [topic] }).then(
+        () => true,
+        () => false,
+      );
+    await eventually(PATIENCE_MS, `${broker} to let go of the topic`, async () => !(await isThere()));
+  } finally {
+    await admin.disconnect();
+  }
 }
