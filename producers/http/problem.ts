@@ -212,10 +212,19 @@ export function problemText(given: Problem, printed: Readonly<Record<string, str
     type: `urn:onelane:problem:${given.code}`,
     title,
     status,
-    detail: `${given.detail} ${advice}`.trimStart(),
+    detail: joined(given.detail, advice),
     code: given.code,
     ...given.more,
   });
   const members = Object.entries(printed).map(([name, json]) => `,${JSON.stringify(name)}:${json}`);
   return `${text.slice(0, -1)}${members.join('')}}`;
+}
+
+/** What is wrong and what to do, as sentences: each ends once, and advice that stands in the detail already is not given twice. */
+export function joined(detail: string, advice: string): string {
+  const said = detail.trim().replace(/\.+$/, '');
+  if (said === '') return advice;
+  const sentence = /[!?:]$/.test(said) ? said : `${said}.`;
+  const isThere = sentence.toLowerCase().includes(advice.toLowerCase().replace(/\.$/, ''));
+  return isThere ? sentence : `${sentence} ${advice}`;
 }

@@ -85,7 +85,7 @@ async function sendState(
   { resource, subject }: { readonly resource: AnyResourceType; readonly subject: string },
 ): Promise<FastifyReply> {
   try {
-    const row = await readResource(given.database, resource.rows, subject);
+    const row = await inPatience(given, readResource(given.database, resource.rows, subject));
     if (row === null)
       return sendProblem(reply, problem('resource-unknown', `There is no ${resource.contract.type}/${subject}.`));
     reply.header('etag', `"${row.revision}"`).header('cache-control', 'no-cache');
@@ -94,6 +94,28 @@ async function sendState(
     const cause = asError(thrown);
     given.observe({ kind: 'request-failed', code: 'database-away', cause });
     return sendProblem(reply, problem('database-away', 'The resource cannot be read.'));
+  }
+}
+
+/** A database that takes the question and never answers is away, too. */
+const PATIENCE_MS = 5_000;
+
+/** Inside this room only. */
+class DatabaseSilent extends Error {}
+
+async function inPatience<T>({ clock }: HttpGiven, work: Promise<T>): Promise<T> {
+  const answered = new AbortController();
+  const silence = clock.sleep(PATIENCE_MS, answered.signal).then(() => {
+    if (!answered.signal.aborted) throw new DatabaseSilent(`no answer came within ${PATIENCE_MS} ms`);
+    return work;
+  });
+  // An answer that comes too late is nobody's.
+  work.catch(() => undefined);
+  silence.catch(() => undefined);
+  try {
+    return await Promise.race([work, silence]);
+  } finally {
+    answered.abort();
   }
 }
 

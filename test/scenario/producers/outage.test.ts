@@ -2,6 +2,7 @@
 import { request } from 'node:http';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { PortInUse, producerServer } from '../../../producers/http/server.ts';
+import { quoted } from '../../../shared/postgres/schema-name.ts';
 import { systemClock } from '../../../shared/process/time.ts';
 import { memoryTransport } from '../../../shared/transport/memory/index.ts';
 import { httpBundle, type HttpBundle } from '../../support/producers/http-bundle.ts';
@@ -76,6 +77,22 @@ describe('while the database is away', () => {
     });
     expect((await bundle.post(deposit(), { 'idempotency-key': 'k' })).status).toBe(202);
     expect((await bundle.call('/health/live')).status).toBe(200);
+  });
+
+  it('or takes a question and does not answer it, a resource is not waited for longer than a caller would', async () => {
+    const client = await bundle.db.database.pool.connect();
+    try {
+      await client.query(`begin; lock table ${quoted(bundle.db.tables)}.account in access exclusive mode`);
+      const startedMs = performance.now();
+      expect(await bundle.call('/v1/resources/account/1')).toMatchObject({
+        status: 503,
+        body: { code: 'database-away' },
+      });
+      expect(performance.now() - startedMs).toBeLessThan(15_000);
+    } finally {
+      await client.query('rollback');
+      client.release();
+    }
   });
 
   it('a lost listener comes back and waiters are answered', async () => {

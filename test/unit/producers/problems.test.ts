@@ -1,7 +1,7 @@
 // Proves that docs/problems.md and the code list the same problems, and that no other file knows status numbers.
 import { readFileSync, readdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { PROBLEMS, problem, problemText } from '../../../producers/http/problem.ts';
+import { joined, PROBLEMS, problem, problemText } from '../../../producers/http/problem.ts';
 
 const page = readFileSync('docs/problems.md', 'utf8');
 const rows = [...page.matchAll(/^\| `([a-z-]+)`\s*\| ([0-9]{3})\s*\| (.+?)\s*\| (.+?)\s*\|$/gm)];
@@ -24,6 +24,15 @@ describe('problems', () => {
       code: 'not-accepted',
       id: 'x',
     });
+  });
+
+  it('say what is wrong and what to do in sentences that end once, and nothing twice', () => {
+    expect(joined('the balance is 525', 'Nothing was changed.')).toBe('the balance is 525. Nothing was changed.');
+    expect(joined('not one revision in quotes..', 'Send one.')).toBe('not one revision in quotes. Send one.');
+    expect(joined('', 'Send one.')).toBe('Send one.');
+    expect(joined('Stale: read it again', 'Read it again.')).toBe('Stale: read it again.');
+    expect(joined('Really?', 'Yes.')).toBe('Really? Yes.');
+    for (const { advice } of Object.values(PROBLEMS)) expect(joined('It is so', advice)).not.toMatch(/\.\./);
   });
 
   it('name what to do in a sentence', () => {
