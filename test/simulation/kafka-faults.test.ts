@@ -7,9 +7,10 @@ import { openKafkaCarrier, type KafkaCarrier } from '../support/simulation/kafka
 import {
   answersSwallowed,
   apiAndConsumerKilled,
-  brokerKilled,
   consumersScaled,
   networkCut,
+  oneBrokerKilled,
+  onlyBrokerKilled,
 } from '../support/simulation/kafka-faults.ts';
 import { runFault } from './history-run.ts';
 
@@ -46,11 +47,11 @@ await describeWhereKafka('own', 'on Kafka', () => {
   });
 
   test('the only broker is killed with -9 and started again: nothing lost, doubled or swapped', async () => {
-    await onKafka({ name: 'Kafka, only broker killed', nodes: 1, fault: brokerKilled, consumers: 2 });
+    await onKafka({ name: 'Kafka, only broker killed', nodes: 1, fault: onlyBrokerKilled, consumers: 2 });
   });
 
   test('one of three brokers is killed with -9 and started again: nothing lost, doubled or swapped', async () => {
-    await onKafka({ name: 'Kafka, one of three killed', nodes: 3, fault: brokerKilled, consumers: 2 });
+    await onKafka({ name: 'Kafka, one of three killed', nodes: 3, fault: oneBrokerKilled, consumers: 2 });
   });
 
   test('a consumer is frozen past its session and woken: it writes nothing', async () => {

@@ -1,7 +1,7 @@
 // Owns Kafka as what carries a fault run's commands: a cluster of the run's own, and where it is wanted a gate before its only node.
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import kafkajs from 'kafkajs';
+import kafkajs, { type Admin } from 'kafkajs';
 import { ownKafka } from '../kafka/available.ts';
 import type { KafkaCluster } from '../kafka/cluster.ts';
 import { openTcpGate, type TcpGate } from '../tcp-gate.ts';
@@ -11,6 +11,8 @@ export interface KafkaCarrier extends Carrier {
   readonly cluster: KafkaCluster;
   /** Node by node, between the brokers and every process of the run. */
   readonly gates: readonly TcpGate[];
+  /** How many partitions this node leads; null: nobody can tell right now. */
+  ledBy(node: number): Promise<number | null>;
 }
 
 const AGAIN_MS = 200;
@@ -36,6 +38,7 @@ export async function openKafkaCarrier(of: { readonly nodes: 1 | 3 }): Promise<K
       KAFKA_BROKERS: cluster.brokers.join(','),
     },
     behind: (system) => behind(system, topic, cluster.directBrokers),
+    ledBy: (node) => ledBy(node, topic, cluster.directBrokers),
     close: async () => {
       await cluster.close();
       await Promise.all(gates.map((gate) => gate.close()));
@@ -44,19 +47,34 @@ export async function openKafkaCarrier(of: { readonly nodes: 1 | 3 }): Promise<K
 }
 
 async function behind(system: CarriedSystem, topic: string, brokers: readonly string[]): Promise<number> {
-  const admin = new kafkajs.Kafka({ brokers: [...brokers], logLevel: kafkajs.logLevel.NOTHING }).admin();
-  try {
-    await admin.connect();
+  const known = await asked(brokers, async (admin) => {
     const ends = await admin.fetchTopicOffsets(topic);
     const rows = await system.query<{ partition: number; next: string }>(
       `select partition, coalesce(next_position, 0)::text as next from ${system.schema}.tenure`,
     );
     const next = new Map(rows.map((row) => [row.partition, Number(row.next)]));
     return ends.reduce((sum, { partition, high }) => sum + Number(high) - (next.get(partition) ?? 0), 0);
+  });
+  // Not known now; that is not "nothing".
+  if (known === null) await sleep(AGAIN_MS);
+  return known ?? 1;
+}
+
+function ledBy(node: number, topic: string, brokers: readonly string[]): Promise<number | null> {
+  return asked(brokers, async (admin) => {
+    const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
+    return topics[0]?.partitions.filter(({ leader }) => leader === node).length ?? 0;
+  });
+}
+
+/** null: no broker has an answer now. */
+async function asked<T>(brokers: readonly string[], ask: (admin: Admin) => Promise<T>): Promise<T | null> {
+  const admin = new kafkajs.Kafka({ brokers: [...brokers], logLevel: kafkajs.logLevel.NOTHING }).admin();
+  try {
+    await admin.connect();
+    return await ask(admin);
   } catch {
-    // Not known now; that is not "nothing".
-    await sleep(AGAIN_MS);
-    return 1;
+    return null;
   } finally {
     await admin.disconnect();
   }

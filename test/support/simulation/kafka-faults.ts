@@ -51,8 +51,8 @@ export const apiAndConsumerKilled: Fault = (given, first) => {
 
 const DOWN_MS_MAX = 2_000;
 
-/** A broker is killed with -9 and started again: the only one, or one of three. */
-export const brokerKilled =
+/** The only broker is killed with -9 and started again. */
+export const onlyBrokerKilled =
   ({ cluster }: KafkaCarrier): Fault =>
   (given, consumers) =>
     strikeEach(given, async (signal, nth) => {
@@ -60,15 +60,35 @@ export const brokerKilled =
       const consumer = drawn(random, consumers);
       const pendingShare = await strike(system, consumer, signal, nth);
       const trace = felt(system, 'somebody could not publish, or published twice');
-      const node = drawInteger(random, 1, cluster.brokers.length);
-      await cluster.kill(node);
+      await cluster.kill(1);
       consumer.go();
       await sleep(random() * DOWN_MS_MAX);
-      await cluster.restart(node);
+      await cluster.restart(1);
       // The next blow falls on a cluster that works again.
       await progress(system);
       return { pendingShare, trace };
     });
+
+/** One of several brokers is killed with -9, and started again when others lead what it led: nobody outside need notice. */
+export const oneBrokerKilled =
+  ({ cluster, ledBy }: KafkaCarrier): Fault =>
+  (given, consumers) =>
+    strikeEach(given, async (signal, nth) => {
+      const { system, random } = given;
+      const consumer = drawn(random, consumers);
+      const pendingShare = await strike(system, consumer, signal, nth);
+      const node = drawInteger(random, 1, cluster.brokers.length);
+      const led = await ledBy(node);
+      await cluster.kill(node);
+      consumer.go();
+      while ((await ledBy(node)) !== 0) await sleep(LOOK_MS);
+      await cluster.restart(node);
+      await progress(system);
+      const sentence = `others came to lead the partitions of broker ${node}`;
+      return { pendingShare, trace: { sentence, isSeen: () => led !== null && led > 0 } };
+    });
+
+const LOOK_MS = 100;
 
 /** Nobody reaches the broker for so long, and then everybody does. */
 export const networkCut =
