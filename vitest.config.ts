@@ -8,14 +8,26 @@ interface Limits {
   readonly hookTimeout: number;
 }
 
+/** What kills brokers, takes three of them, or a whole system on Kafka: minutes, which `npm test` has not. */
+const ON_KAFKA = [
+  'test/conformance/kafka-three.test.ts',
+  'test/scenario/**/kafka*.test.ts',
+  'test/simulation/kafka-*.test.ts',
+];
+
 function project(name: string, limits: Limits) {
-  return { extends: true as const, test: { name, include: [`test/${name}/**/*.test.ts`], ...limits } };
+  const files = { include: [`test/${name}/**/*.test.ts`], exclude: ON_KAFKA };
+  return { extends: true as const, test: { name, ...files, ...limits } };
+}
+
+function onKafka(limits: Limits) {
+  return { extends: true as const, test: { name: 'kafka', include: ON_KAFKA, ...limits } };
 }
 
 /** The simulation with the full counts of faults and commands: minutes for each. */
 function fullFaults(limits: Limits) {
   const { extends: whole, test } = project('simulation', limits);
-  return { extends: whole, test: { ...test, name: 'faults', env: { ONELANE_FAULTS: 'full' } } };
+  return { extends: whole, test: { ...test, name: 'faults', exclude: [], env: { ONELANE_FAULTS: 'full' } } };
 }
 
 /** The conformance suites once more, on servers that run in containers. */
@@ -39,6 +51,7 @@ export default defineConfig({
       project('conformance', { testTimeout: 60 * SECOND, hookTimeout: 60 * SECOND }),
       project('scenario', { testTimeout: 120 * SECOND, hookTimeout: 120 * SECOND }),
       project('simulation', { testTimeout: 180 * SECOND, hookTimeout: 120 * SECOND }),
+      onKafka({ testTimeout: 180 * SECOND, hookTimeout: 120 * SECOND }),
       inContainers({ testTimeout: 60 * SECOND, hookTimeout: 120 * SECOND }),
       fullFaults({ testTimeout: 1_800 * SECOND, hookTimeout: 300 * SECOND }),
     ],
