@@ -17,8 +17,14 @@ export type Submission =
 
 /** Commands of one request, whose order within a resource must not be broken by a gap. */
 export interface Series {
-  /** Resources with a command that was not accepted. */
+  /** Resources of which nothing more is taken: one of their commands was not accepted. */
+  readonly closed: Set<ResourceKey>;
+  /** Of these, those of which a command in the queue was not accepted: what stands behind it there must not go out. */
   readonly broken: Set<ResourceKey>;
+}
+
+export function openSeries(): Series {
+  return { closed: new Set(), broken: new Set() };
 }
 
 export interface Held {
@@ -196,7 +202,10 @@ export class PartitionQueue {
     const { answer } = entry;
     if (answer === null) return;
     entry.answer = null;
-    if (submission.kind !== 'accepted') entry.series?.broken.add(entry.sealed.key);
+    if (submission.kind !== 'accepted') {
+      entry.series?.closed.add(entry.sealed.key);
+      entry.series?.broken.add(entry.sealed.key);
+    }
     this.onAnswered(entry);
     answer(submission);
   }

@@ -154,13 +154,13 @@ class Dispatcher implements Submitter {
   private add(sealed: Sealed, series: Series | null, answer: (submission: Submission) => void): void {
     const queue = this.queueOf(sealed.partition);
     const nowMs = this.given.clock.monotonicMs();
-    if (series?.broken.has(sealed.key) === true) {
+    if (series?.closed.has(sealed.key) === true) {
       answer({ kind: 'not-attempted' });
     } else if (this.given.fullHolds.has(sealed.key)) {
-      series?.broken.add(sealed.key);
+      series?.closed.add(sealed.key);
       answer({ kind: 'resource-held' });
     } else if (this.closing !== null || !queue.takesMore(nowMs)) {
-      series?.broken.add(sealed.key);
+      series?.closed.add(sealed.key);
       answer(this.closing === null ? AWAY : STOPPING);
     } else {
       this.entries += 1;

@@ -6,7 +6,7 @@ import { isFault, type Fault } from '../../producers/fault.ts';
 import { readLines, type Line } from '../../producers/http/lines.ts';
 import type { Seen } from '../../producers/judge.ts';
 import type { OutcomeWatch, Waiting } from '../../producers/outcome-watch.ts';
-import type { Series, Submission } from '../../producers/partition-queue.ts';
+import { openSeries, type Submission } from '../../producers/partition-queue.ts';
 import type { Sealed } from '../../producers/seal.ts';
 import type { Submitter } from '../../producers/submit.ts';
 
@@ -113,7 +113,7 @@ type Count = { -readonly [Name in keyof Tally]: number };
 
 class Run {
   readonly #given: SubmitLinesGiven;
-  readonly #series: Series = { broken: new Set() };
+  readonly #series = openSeries();
   readonly #count: Count = {
     lines: 0,
     accepted: 0,

@@ -3,7 +3,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import type { FastifyReply } from 'fastify';
 import { readDraft } from '../draft.ts';
 import { isFault, type Fault } from '../fault.ts';
-import type { Series, Submission } from '../partition-queue.ts';
+import { openSeries, type Series, type Submission } from '../partition-queue.ts';
 import type { Clock } from '../../shared/process/time.ts';
 import type { Sealed } from '../seal.ts';
 import type { Exchange } from './commands.ts';
@@ -52,7 +52,7 @@ interface Upload {
 
 /** Slowed by the submitter's bound, and so is the socket behind the lines. */
 async function submitAll(given: HttpGiven, upload: Upload, results: Results): Promise<'whole' | ProblemCode> {
-  const series: Series = { broken: new Set() };
+  const series = openSeries();
   const turnSometimes = turnEvery(TURN_MS, given.clock);
   for (;;) {
     const read = await upload.lines.next();

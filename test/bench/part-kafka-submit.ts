@@ -1,6 +1,7 @@
 // Owns the ratio of the way in: what producers do with a command, HTTP apart, against kafkajs' `send` with the same entries made ready.
 import kafkajs, { type Message, type Producer } from 'kafkajs';
 import type { Submission } from '../../producers/partition-queue.ts';
+import { openSeries } from '../../producers/partition-queue.ts';
 import { openSubmitter, type Submitter } from '../../producers/submit.ts';
 import type { Draft } from '../../producers/draft.ts';
 import type { Sealed } from '../../producers/seal.ts';
@@ -76,7 +77,7 @@ function sealOf({ seal }: Submitter, n: number): Sealed {
 
 /** As an upload does it: one series, which waits for room. */
 async function submitAll(submitter: Submitter, sealedAt: (n: number) => Sealed | undefined): Promise<void> {
-  const series = { broken: new Set<never>() };
+  const series = openSeries();
   let accepted = 0;
   await new Promise<void>((resolve, reject) => {
     const answer = (submission: Submission): void => {

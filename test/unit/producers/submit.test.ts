@@ -1,6 +1,6 @@
 // Proves submitting: batches, bounds, what is published again, and what every caller is told.
 import { describe, expect, it, onTestFinished } from 'vitest';
-import type { Submission } from '../../../producers/partition-queue.ts';
+import { openSeries, type Submission } from '../../../producers/partition-queue.ts';
 import type { Sealed } from '../../../producers/seal.ts';
 import { systemClock } from '../../../shared/process/time.ts';
 import { ANSWER_LOST, GOES_WELL, NEVER_ARRIVES, REFUSED, type Fate } from '../../support/producers/faulty-transport.ts';
@@ -91,7 +91,7 @@ describe('the bound on what is in flight', () => {
     const held = gate();
     transport.gate = held.promise;
     const answers: Submission[] = [];
-    const series = { broken: new Set<Sealed['key']>() };
+    const series = openSeries();
     const next = () => submitter.submitNext(seal('7'), series, (answer) => answers.push(answer));
     expect([next(), next(), next()]).toEqual([undefined, undefined, undefined]);
     const slowed = next();
@@ -241,7 +241,7 @@ describe('an outage', () => {
 describe('a series', () => {
   it('stores nothing behind a command that was refused for good, also when the broker says unknown of it', async () => {
     const { submitter, seal, transport, allIds } = await bundle();
-    const series = { broken: new Set<Sealed['key']>() };
+    const series = openSeries();
     const answers = new Map<string, Submission>();
     const fates: Fate[] = [{ ...NEVER_ARRIVES, refusedFirst: true }];
     transport.fate = () => fates.shift() ?? GOES_WELL;
@@ -259,7 +259,7 @@ describe('a series', () => {
     const bad = seal('1');
     const good = ['2', '3', '4', '5'].map((subject) => seal(subject)).find((each) => each.partition !== bad.partition);
     if (good === undefined) return expect.unreachable('another partition');
-    const series = { broken: new Set<Sealed['key']>() };
+    const series = openSeries();
     const answers = new Map<string, Submission>();
     const next = (sealed: Sealed) => submitter.submitNext(sealed, series, (answer) => answers.set(sealed.id, answer));
     const fates = [{ ...REFUSED, rest: 'refused-for-good' as const }];
