@@ -47,8 +47,12 @@ function ordered(value: object, names: readonly string[]): unknown {
 
 /** The shorter one first, in bytes of UTF-8; among equals, byte by byte. */
 function compareNames(one: string, other: string): number {
-  const [a, b] = [Buffer.from(one), Buffer.from(other)];
-  return a.length - b.length || Buffer.compare(a, b);
+  const [length, otherLength] = [Buffer.byteLength(one), Buffer.byteLength(other)];
+  if (length !== otherLength) return length - otherLength;
+  // Nearly every name is ASCII, where bytes are characters.
+  const isAscii = length === one.length && length === other.length;
+  if (!isAscii) return Buffer.compare(Buffer.from(one), Buffer.from(other));
+  return one < other ? -1 : Number(one > other);
 }
 
 /** A number with fewer digits than this and no exponent survives for certain. */
