@@ -9,7 +9,7 @@ import type { BatchStep, Committed, Plan, Recall, RowLocking, Tenure } from './b
 import type { LaneGiven } from './lane-given.ts';
 import { planBatch, type PlanGiven } from './plan.ts';
 import { wantedFor } from './read-batch.ts';
-import { Tangled, untangledSteps, type Waiting } from './untangle.ts';
+import { NOBODY_WAITS, Tangled, untangledSteps, type Waiting } from './untangle.ts';
 
 export type Attempted =
   | { readonly kind: 'committed'; readonly committed: Committed }
@@ -60,7 +60,7 @@ export async function attempt(entries: readonly Entry[], tenure: Tenure, work: W
     misses: contention.batchesLeft > 0 ? 1 : 0,
     outages: 0,
     tangles: 0,
-    waiting: new Set(),
+    waiting: NOBODY_WAITS,
   };
   contention.batchesLeft = Math.max(0, contention.batchesLeft - 1);
   for (;;) {

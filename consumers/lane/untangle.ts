@@ -1,13 +1,15 @@
 // Owns single steps that wait: a row which the database takes only after, or together with, what other commands of the batch write.
 //
 // A step that is refused for what another row says (a foreign key, a unique or an exclusion constraint) is not parked: the transaction is
-// taken back, and tried again with that step, and what follows it in its resource, behind all others. What waits is tried there alone, all
-// together, and in smaller sets; only what no attempt could place is parked. Order within a resource stays that of the log.
+// taken back, and tried again with that step, and what must stay behind it, behind all others: a chain. Chains are tried alone, all
+// together, and in smaller sets, first whole and then by their next entries; then each is placed as far as it goes. Only what no attempt
+// could place is parked. Order within a resource, and between two commands of the same id, stays that of the log.
 import { entryHash, type Entry } from '../../shared/command/entry.ts';
 import type { CommandFailure } from '../../shared/command/failure.ts';
-import type { Position, ResourceKey } from '../../shared/command/identity.ts';
+import type { Position } from '../../shared/command/identity.ts';
 import type { BatchStep, Plan, Recall } from './batch-store.ts';
-import { waitingSets } from './waiting-sets.ts';
+import { chainsOf, namesOf, type Chain, type Placed } from './waiting-chains.ts';
+import { halvingsOf, waitingSets } from './waiting-sets.ts';
 
 /** Foreign key, unique, exclusion: what they say of a row hangs on other rows. */
 const HANGS_ON_OTHERS: ReadonlySet<string> = new Set(['23503', '23505', '23P01']);
@@ -16,8 +18,10 @@ export function mayWait(failure: CommandFailure): boolean {
   return HANGS_ON_OTHERS.has(failure.sqlstate ?? '');
 }
 
-/** Which entries wait for others; `never`: none may, whoever is refused is a culprit. */
-export type Waiting = ReadonlySet<Position> | 'never';
+/** Which entries wait for others, and before which one the lane will halt, if it will; `never`: none may wait, whoever is refused is a culprit. */
+export type Waiting = { readonly positions: ReadonlySet<Position>; readonly halt: Plan['halt'] } | 'never';
+
+export const NOBODY_WAITS: Waiting = { positions: new Set(), halt: null };
 
 /** Inside this room only: nothing of the transaction may be committed; try again like that. */
 export class Tangled extends Error {
@@ -36,7 +40,7 @@ export type StepMaker = (entries: readonly Entry[], refused: ReadonlyMap<Positio
 export function untangledSteps(entries: readonly Entry[], waiting: Waiting, stepFor: StepMaker): readonly BatchStep[] {
   if (waiting === 'never') return entries.map((entry) => stepFor([entry], NONE));
   const tangle = new Tangle(entries, waiting, stepFor);
-  const steps = [...tangle.singles(), ...tangle.tail()];
+  const steps = [...tangle.singles(), ...tangle.tail(), ...tangle.halting()];
   const [first, ...others] = steps;
   return first === undefined ? [] : [{ ...first, beforeCommit: () => tangle.beforeCommit(first) }, ...others];
 }
@@ -45,49 +49,64 @@ const NONE: ReadonlyMap<Position, CommandFailure> = new Map();
 
 /** Mutable within one transaction. A step may be planned more than once: the last time counts. */
 class Tangle {
+  /** With a halt, those before it: nothing that stands behind it may be written, and what waits must do without. */
   readonly #entries: readonly Entry[];
-  readonly #known: ReadonlySet<Position>;
+  readonly #halting: Entry | undefined;
+  readonly #waiting: Exclude<Waiting, 'never'>;
   readonly #stepFor: StepMaker;
-  /** Those that wait, in the order of the log, and what follows them in their resources. */
-  readonly #tail: readonly Entry[];
-  /** Of those, the one before it in its resource. */
-  readonly #before = new Map<Entry, Entry>();
-  /** Found in this transaction. */
+  readonly #chains: readonly Chain[];
+  /** Found in this transaction, and what they name. */
   readonly #fresh = new Set<Position>();
-  readonly #freshKeys = new Map<ResourceKey, Position>();
-  readonly #done = new Set<Position>();
-  readonly #failures = new Map<Position, CommandFailure>();
+  readonly #freshNames = new Map<string, Position>();
 
-  constructor(entries: readonly Entry[], known: ReadonlySet<Position>, stepFor: StepMaker) {
-    this.#entries = entries;
-    this.#known = known;
+  constructor(entries: readonly Entry[], waiting: Exclude<Waiting, 'never'>, stepFor: StepMaker) {
+    const haltsAt = entries.findIndex(({ delivery }) => delivery.position === waiting.halt?.position);
+    this.#halting = entries[haltsAt];
+    this.#entries = haltsAt < 0 ? entries : entries.slice(0, haltsAt);
+    this.#waiting = waiting;
     this.#stepFor = stepFor;
-    const last = new Map<ResourceKey, Entry>();
-    this.#tail = entries.filter((entry) => {
-      const key = keyOf(entry);
-      if (key === null) return false;
-      const before = last.get(key);
-      if (before === undefined && !known.has(entry.delivery.position)) return false;
-      if (before !== undefined) this.#before.set(entry, before);
-      last.set(key, entry);
-      return true;
-    });
+    this.#chains = chainsOf(this.#entries, waiting.positions);
   }
 
   singles(): readonly BatchStep[] {
-    const tail = new Set(this.#tail);
-    return this.#entries.filter((entry) => !tail.has(entry)).map((entry) => this.#single(entry));
+    const chained = new Set(this.#chains.flatMap((chain) => chain.entries));
+    return this.#entries.filter((entry) => !chained.has(entry)).map((entry) => this.#single(entry));
   }
 
-  /** Empty when nothing waits. The last step parks what is left, and has read the whole. */
+  /** Empty when nothing waits. The last step has read the whole. */
   tail(): readonly BatchStep[] {
-    if (this.#tail.length === 0) return [];
-    const sets = waitingSets(this.#tail.length).map((places) => places.flatMap((at) => this.#tail[at] ?? []));
-    return [...sets.map((set) => this.#trial(set)), this.#last()];
+    const chains = this.#chains;
+    if (chains.length === 0) return [];
+    const sets = waitingSets(chains.length).map((places) => places.flatMap((at) => chains[at] ?? []));
+    const isLong = chains.some((chain) => chain.entries.length > 1);
+    return [
+      ...sets.map((set) => this.#trial(set, wholeOf)),
+      ...(isLong ? sets.map((set) => this.#trial(set, nextOf)) : []),
+      // Twice: what one chain could place at last may be what another one waited for.
+      ...this.#searches(),
+      ...this.#searches(),
+      ...chains.map((chain) => this.#rest(chain)),
+      this.#readThrough(),
+    ];
+  }
+
+  /** The step that halts the lane, as it did when it was found. */
+  halting(): readonly BatchStep[] {
+    const { halt } = this.#waiting;
+    if (halt === null || this.#halting === undefined) return [];
+    const step = this.#stepFor([this.#halting], new Map([[halt.position, halt.failure]]));
+    const plan: BatchStep['plan'] = async (found) => {
+      const made = await step.plan(found, null);
+      // What stands before it was placed in another way, so that it does not fail any more: what follows it must not be left out.
+      if (made.halt === null) throw new Tangled('never');
+      return made;
+    };
+    return [{ ...step, plan }];
   }
 
   beforeCommit(first: BatchStep): Promise<void> | undefined {
-    if (this.#fresh.size > 0) throw new Tangled(new Set([...this.#known, ...this.#fresh]));
+    const { positions, halt } = this.#waiting;
+    if (this.#fresh.size > 0) throw new Tangled({ positions: new Set([...positions, ...this.#fresh]), halt });
     return first.beforeCommit?.();
   }
 
@@ -102,70 +121,103 @@ class Tangle {
   }
 
   #follows(entry: Entry): boolean {
-    const key = keyOf(entry);
-    const first = key === null ? undefined : this.#freshKeys.get(key);
-    return first !== undefined && first < entry.delivery.position;
+    return namesOf(entry).some((name) => {
+      const first = this.#freshNames.get(name);
+      return first !== undefined && first < entry.delivery.position;
+    });
   }
 
   #note(entry: Entry, waits: boolean): void {
     const { position } = entry.delivery;
-    const key = keyOf(entry);
+    const names = namesOf(entry);
     if (waits) {
       this.#fresh.add(position);
-      if (key !== null && !this.#freshKeys.has(key)) this.#freshKeys.set(key, position);
-    } else if (this.#fresh.delete(position) && key !== null && this.#freshKeys.get(key) === position) {
-      this.#freshKeys.delete(key);
+      for (const name of names) if (!this.#freshNames.has(name)) this.#freshNames.set(name, position);
+    } else if (this.#fresh.delete(position)) {
+      for (const name of names) if (this.#freshNames.get(name) === position) this.#freshNames.delete(name);
     }
   }
 
-  /** Of a set, what still waits and has nothing of its own resource waiting before it outside of the set. */
-  #trial(set: readonly Entry[]): BatchStep {
-    let tried: readonly Entry[] = [];
+  /** Places of each chain what `part` says, all of it or nothing. */
+  #trial(set: readonly Chain[], part: (chain: Chain) => number): BatchStep {
+    const entries = set.flatMap((chain) => chain.entries);
+    return this.#placing(set, entries, (refusal) => {
+      if (refusal !== null) return [];
+      return set.flatMap((chain) => placeUpTo(chain, part(chain)));
+    });
+  }
+
+  /** How far each chain can be placed, by halving; side by side, so that chains of one kind can be tried in one go. */
+  #searches(): readonly BatchStep[] {
+    const rounds = Math.max(...this.#chains.map((chain) => halvingsOf(chain.entries.length)));
+    return Array.from({ length: rounds }, (_, round) =>
+      this.#chains
+        .filter((chain) => round < halvingsOf(chain.entries.length))
+        .map((chain) => this.#search(chain, round === 0)),
+    ).flat();
+  }
+
+  #search(chain: Chain, isFirst: boolean): BatchStep {
+    return this.#placing([chain], chain.entries, (failure) => {
+      const { done, most } = isFirst ? { ...chain.placed, most: chain.entries.length } : chain.placed;
+      const half = done + Math.ceil((most - done) / 2);
+      chain.placed = failure === null ? { ...chain.placed, most } : { done, most: half - 1, failure };
+      return failure === null ? placeUpTo(chain, half) : [];
+    });
+  }
+
+  /** What is left of a chain: the entry that was refused is parked, with what it holds. */
+  #rest(chain: Chain): BatchStep {
+    const plan: BatchStep['plan'] = async (found, refusal) => {
+      const { done, failure } = chain.placed;
+      const left = chain.entries.slice(done);
+      const [first] = left;
+      if (first === undefined) return NOTHING;
+      const refused = failure === null ? NONE : new Map([[first.delivery.position, failure]]);
+      return this.#read(await this.#stepFor(left, refused).plan(found, refusal));
+    };
+    return { wanted: this.#stepFor(chain.entries, NONE).wanted, plan };
+  }
+
+  #readThrough(): BatchStep {
+    const step = this.#stepFor([], NONE);
+    const through = throughOf(this.#entries);
+    return { wanted: step.wanted, plan: async (found, refusal) => ({ ...(await step.plan(found, refusal)), through }) };
+  }
+
+  /** `place` moves the chains on and names what is to be applied; it is called with the chains as they were before this step. */
+  #placing(
+    set: readonly Chain[],
+    entries: readonly Entry[],
+    place: (refusal: CommandFailure | null) => readonly Entry[],
+  ): BatchStep {
+    let before: ReadonlyMap<Chain, Placed> | null = null;
     const plan = async (found: Recall, refusal: CommandFailure | null): Promise<Plan> => {
-      for (const { delivery } of tried) this.#done.delete(delivery.position);
-      if (refusal !== null) {
-        const [lone] = set;
-        if (set.length === 1 && lone !== undefined) this.#failures.set(lone.delivery.position, refusal);
-        tried = [];
-        return NOTHING;
-      }
-      tried = this.#ready(set);
-      if (tried.length === 0) return NOTHING;
-      for (const { delivery } of tried) this.#done.add(delivery.position);
-      return this.#read(await this.#stepFor(tried, NONE).plan(found, null));
+      before ??= new Map(set.map((chain) => [chain, chain.placed]));
+      for (const [chain, placed] of before) chain.placed = placed;
+      const placed = place(refusal);
+      return placed.length === 0 ? NOTHING : this.#read(await this.#stepFor(placed, NONE).plan(found, null));
     };
-    return { wanted: this.#stepFor(set, NONE).wanted, plan };
+    return { wanted: this.#stepFor(entries, NONE).wanted, plan };
   }
 
-  #last(): BatchStep {
-    const plan: BatchStep['plan'] = async (found) => {
-      const left = this.#tail.filter((entry) => !this.#done.has(entry.delivery.position));
-      const made = await this.#stepFor(left, this.#failures).plan(found, null);
-      if (made.halt !== null) throw new Tangled('never');
-      return { ...made, through: throughOf(this.#entries) };
-    };
-    return { wanted: this.#stepFor(this.#tail, NONE).wanted, plan };
-  }
-
-  /** While something waits, only the last step may say how far was read; and nothing may halt before what waits was tried. */
+  /** While something waits, only the last step may say how far was read; and a lane that halts commits only what stands before that. */
   #read(plan: Plan): Plan {
-    if (this.#tail.length === 0) return plan;
-    if (plan.halt !== null) throw new Tangled('never');
+    if (this.#chains.length === 0) return plan;
+    const { positions } = this.#waiting;
+    if (plan.halt !== null) throw new Tangled({ positions, halt: plan.halt });
     return { ...plan, through: null };
-  }
-
-  #ready(set: readonly Entry[]): readonly Entry[] {
-    const ready = new Set<Entry>();
-    for (const entry of set) {
-      const before = this.#before.get(entry);
-      const isFree = before === undefined || ready.has(before) || this.#done.has(before.delivery.position);
-      if (isFree && !this.#done.has(entry.delivery.position)) ready.add(entry);
-    }
-    return [...ready];
   }
 }
 
-const keyOf = ({ body }: Entry): ResourceKey | null => (body.kind === 'stray' ? null : body.key);
+const wholeOf = (chain: Chain): number => chain.entries.length;
+const nextOf = (chain: Chain): number => Math.min(chain.placed.done + 1, chain.entries.length);
+
+function placeUpTo(chain: Chain, end: number): readonly Entry[] {
+  const { done } = chain.placed;
+  chain.placed = { ...chain.placed, done: Math.max(done, end) };
+  return chain.entries.slice(done, end);
+}
 
 const NOTHING: Plan = {
   rows: [],

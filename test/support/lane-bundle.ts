@@ -1,6 +1,6 @@
 // Owns a whole lane for a scenario: the log in memory, the store on real PostgreSQL, runLane between them, and nothing pretended.
 import { decideGate } from '../../consumers/decide-gate.ts';
-import { parkAndWait } from '../../consumers/failure/policies.ts';
+import { parkAndWait, type FailurePolicy } from '../../consumers/failure/policies.ts';
 import type { LaneEnd, LaneGiven } from '../../consumers/lane/lane-given.ts';
 import { postgresBatchStore } from '../../consumers/lane/postgres/store.ts';
 import { runLane } from '../../consumers/lane/run-lane.ts';
@@ -11,6 +11,7 @@ import {
   resourceKey,
   trustedTypeName,
   newCommandId,
+  type CommandId,
   type Json,
   type Partition,
   type Uuid,
@@ -35,11 +36,15 @@ export interface Sent {
   readonly expectedRevision?: number;
 }
 
+/** A new id for each that has none. */
+export type Unsent = Omit<Sent, 'id'> & { readonly id?: CommandId };
+
 export interface LaneBundleWanted {
   readonly types: (tables: string) => ResourceTypes;
   /** `{tables}` stands for the schema. */
   readonly sql: string;
   readonly batchCountMax?: number;
+  readonly policy?: FailurePolicy;
   /** Of the lanes' sessions; none named means those of the product. */
   readonly timeouts?: SessionTimeouts;
 }
@@ -49,7 +54,7 @@ export interface LaneBundle {
   readonly log: MemoryLog;
   readonly events: readonly OnelaneEvent[];
   /** In one piece, in this order; before `start` they make one batch, as far as the limits allow. */
-  publish(commands: readonly Omit<Sent, 'id'>[]): Promise<readonly Sent[]>;
+  publish(commands: readonly Unsent[]): Promise<readonly Sent[]>;
   start(): void;
   /** Resolves when everything published so far is committed; rejects when the lane halts. */
   caughtUp(): Promise<void>;
@@ -68,6 +73,7 @@ export async function laneBundle(wanted: LaneBundleWanted): Promise<LaneBundle> 
     lanePool,
     types: wanted.types(db.tables),
     batchCountMax: wanted.batchCountMax ?? 1_000,
+    policy: wanted.policy ?? parkAndWait(Math.random),
   });
   return {
     db,
@@ -95,6 +101,7 @@ export interface LanesGiven {
   readonly system: Pick<System, 'id' | 'partitions'>;
   readonly types: ResourceTypes;
   readonly batchCountMax: number;
+  readonly policy?: FailurePolicy;
 }
 
 export interface Lanes {
@@ -179,7 +186,7 @@ function laneGivenOf(given: LanesGiven, observe: (event: OnelaneEvent) => void):
     store,
     types,
     contractHash: 'any',
-    policy: parkAndWait(Math.random),
+    policy: given.policy ?? parkAndWait(Math.random),
     gate: decideGate(),
     limits: { batchCountMax: given.batchCountMax, batchBytesMax: 16 * 1024 * 1024, lingerMs: 0 },
     system: given.system,
@@ -200,11 +207,7 @@ function laneGivenOf(given: LanesGiven, observe: (event: OnelaneEvent) => void):
 const DAY_MS = 24 * 60 * 60 * 1_000;
 
 /** As a client's lines become entries: sealed, routed, appended. */
-export async function publish(
-  log: MemoryLog,
-  systemId: Uuid,
-  commands: readonly Omit<Sent, 'id'>[],
-): Promise<readonly Sent[]> {
+export async function publish(log: MemoryLog, systemId: Uuid, commands: readonly Unsent[]): Promise<readonly Sent[]> {
   const { sent, routed } = routedAll(commands, { id: systemId, partitions: log.partitions.length });
   const publisher = await memoryTransport(log).openPublisher();
   const results = await publisher.publish(routed);
@@ -214,10 +217,13 @@ export async function publish(
 }
 
 export function routedAll(
-  commands: readonly Omit<Sent, 'id'>[],
+  commands: readonly Unsent[],
   system: Pick<System, 'id' | 'partitions'>,
 ): { readonly sent: readonly Sent[]; readonly routed: readonly Routed[] } {
-  const sent = commands.map((command): Sent & Pick<Routed, 'id'> => ({ ...command, id: newCommandId() }));
+  const sent = commands.map((command): Sent & Pick<Routed, 'id'> => ({
+    ...command,
+    id: command.id ?? newCommandId(),
+  }));
   return { sent, routed: sent.map((command) => routedOf(command, system)) };
 }
 
