@@ -27,8 +27,8 @@ import type { Resume } from '../../shared/transport/transport.ts';
  */
 export interface BatchStore {
   /**
-   * Raises the epoch; waits for a commit in flight, at most about 4 s, then terminates the backend that blocks it. A marker that is found
-   * counts one death more, unless its holder was this same store: who claims again is alive.
+   * Raises the epoch; waits for a commit in flight, at most about 4 s, then terminates the backend that blocks it. The consumer of a
+   * marker that is found counts as dead, unless it is this same one: who claims again is alive.
    */
   claim(partition: Partition, by: { readonly owner: Uuid; readonly contractHash: string }): Promise<Tenure>;
   /** One transaction: fence, recall, plan, persist, position. `locking` says how rows are recalled. */
@@ -37,6 +37,8 @@ export interface BatchStore {
   transactEach(tenure: Tenure, steps: readonly BatchStep[], locking: RowLocking): Promise<Committed>;
   /** Commits that this entry is about to be decided, so that a death can be laid at its door. Raises the commit count. */
   mark(tenure: Tenure, entry: EntryHash): Promise<Tenure>;
+  /** How many count as dead of the marked entry by now: a consumer that renews its membership does not any more. */
+  deaths(tenure: Tenure): Promise<number>;
   /** Gives the tenure up in good order: clears owner, claims and marker. */
   release(tenure: Tenure): Promise<void>;
 }
@@ -71,7 +73,7 @@ export interface Tenure {
   readonly resume: Resume;
   /** Claims since the last progress, this one included. */
   readonly claims: number;
-  /** The entry that was about to be decided when a holder died, and how often that has happened. */
+  /** The entry that was about to be decided when a holder died, and how many count as dead of it. */
   readonly marker: { readonly entry: EntryHash; readonly deaths: number } | null;
 }
 

@@ -1,6 +1,7 @@
 // Owns the hunt for a command that kills its consumer: entries singly, each behind a committed marker, until the killer has a name.
 import { entryHash, type Entry } from '../../shared/command/entry.ts';
 import type { CommandFailure } from '../../shared/command/failure.ts';
+import type { EntryHash } from '../../shared/command/identity.ts';
 import { LaneEnded, waitOutage, type Work } from './attempt.ts';
 import { DatabaseWentBack, TenureLost, type Tenure } from './batch-store.ts';
 import { asError } from '../../shared/process/errors.ts';
@@ -8,7 +9,7 @@ import { applyNarrowing, type OnCommitted } from './narrow.ts';
 
 /** From this claim without progress on, something in the next batch is suspected of killing its consumers. */
 const SUSPECT_CLAIMS = 3;
-/** An entry that was marked at so many deaths is parked. */
+/** An entry of which so many consumers died is parked. */
 const DEATHS_MAX = 2;
 
 export function isSuspect(tenure: Tenure): boolean {
@@ -25,9 +26,15 @@ export async function applySuspect(
   work: Work,
   onCommitted: OnCommitted,
 ): Promise<Tenure> {
+  const deaths = await deathsOf(entry, tenure, work);
+  if (deaths >= DEATHS_MAX) {
+    const refused = new Map([[entry.delivery.position, crashed(deaths)]]);
+    return await applyNarrowing([entry], tenure, { ...work, refused }, onCommitted);
+  }
   const open = await work.given.gate.exclusive();
   try {
-    return await applyMarked(entry, tenure, { ...work, given: { ...work.given, gate: ALONE } }, onCommitted);
+    const alone = { ...work, given: { ...work.given, gate: ALONE } };
+    return await applyNarrowing([entry], await mark(tenure, entryHash(entry.delivery), alone), alone, onCommitted);
   } finally {
     open();
   }
@@ -36,21 +43,25 @@ export async function applySuspect(
 /** Whoever holds the gate itself need not wait at it. */
 const ALONE: Work['given']['gate'] = { pass: () => () => undefined, exclusive: () => Promise.resolve(() => undefined) };
 
-async function applyMarked(entry: Entry, tenure: Tenure, work: Work, onCommitted: OnCommitted): Promise<Tenure> {
-  const hash = entryHash(entry.delivery);
-  const deaths = tenure.marker?.entry === hash ? tenure.marker.deaths : 0;
-  if (deaths >= DEATHS_MAX) {
-    const refused = new Map([[entry.delivery.position, crashed(deaths)]]);
-    return await applyNarrowing([entry], tenure, { ...work, refused }, onCommitted);
-  }
-  const marked = await mark(tenure, hash, work);
-  return await applyNarrowing([entry], marked, work, onCommitted);
+/** Asked again once whoever is alive has had the time to say so: after an outage that silenced several, nobody had. */
+async function deathsOf(entry: Entry, tenure: Tenure, work: Work): Promise<number> {
+  const { given, lost } = work;
+  const deaths = tenure.marker?.entry === entryHash(entry.delivery) ? tenure.marker.deaths : 0;
+  if (deaths < DEATHS_MAX) return deaths;
+  await given.clock.sleep(given.limits.renewedMs, lost);
+  if (lost.aborted)
+    throw new LaneEnded({ kind: 'gave-up', sentence: 'the lane was taken away before a command was blamed' });
+  return await inOutages(() => given.store.deaths(tenure), work);
 }
 
-async function mark(tenure: Tenure, hash: ReturnType<typeof entryHash>, work: Work): Promise<Tenure> {
+function mark(tenure: Tenure, hash: EntryHash, work: Work): Promise<Tenure> {
+  return inOutages(() => work.given.store.mark(tenure, hash), work);
+}
+
+async function inOutages<Answer>(ask: () => Promise<Answer>, work: Work): Promise<Answer> {
   for (let outages = 1; ; outages++) {
     try {
-      return await work.given.store.mark(tenure, hash);
+      return await ask();
     } catch (thrown) {
       if (thrown instanceof TenureLost) throw new LaneEnded({ kind: 'lost', sentence: thrown.message }, thrown);
       if (thrown instanceof DatabaseWentBack)
@@ -63,6 +74,6 @@ async function mark(tenure: Tenure, hash: ReturnType<typeof entryHash>, work: Wo
 function crashed(deaths: number): CommandFailure {
   return {
     code: 'crashed-consumer',
-    detail: `its consumer died ${deaths} times while this command was decided (out of memory, an abort, or a decide that never returned)`,
+    detail: `${deaths} consumers died while this command was decided (out of memory, an abort, or a decide that never returned)`,
   };
 }

@@ -36,9 +36,16 @@ export interface LaneLimits {
   readonly batchBytesMax: number;
   /** How long a batch that is not full waits for more; 0: not at all. */
   readonly lingerMs: number;
+  /** By then every consumer that is alive has renewed its membership: before a command is blamed for deaths. */
+  readonly renewedMs: number;
 }
 
-export const LANE_LIMITS: LaneLimits = { batchCountMax: 500, batchBytesMax: 4 * 1024 * 1024, lingerMs: 0 };
+export const LANE_LIMITS: LaneLimits = {
+  batchCountMax: 500,
+  batchBytesMax: 4 * 1024 * 1024,
+  lingerMs: 0,
+  renewedMs: 4_000,
+};
 
 /** How a lane came to its end; `halted` stays halted until somebody does what the sentence says. */
 export type LaneEnd =

@@ -32,10 +32,14 @@ export class LeaseTable {
     this.#leaseMs = about.leaseMs;
   }
 
-  /** Says whether this consumer was not there before. */
+  /** Says whether this consumer was not there before. Whoever renews is not dead, whatever a claim made of its silence. */
   async renewMember(): Promise<'new' | 'known'> {
     const { rows } = await this.#client.query<{ isNew: boolean }>(
-      `insert into ${this.#at}.consumer as c (id, host, pid, expires_at)
+      `with alive as (
+         update ${this.#at}.tenure set marker_dead = array_remove(marker_dead, $1)
+         where partition in (select partition from ${this.#at}.tenure where $1 = any(marker_dead) for update skip locked)
+       )
+       insert into ${this.#at}.consumer as c (id, host, pid, expires_at)
        values ($1, $2, $3, clock_timestamp() + $4 * interval '1 millisecond')
        on conflict (id) do update set expires_at = excluded.expires_at
        returning c.xmax = 0 as "isNew"`,

@@ -12,7 +12,7 @@ import { watchdog } from '../../consumers/watchdog.ts';
 import { consumerWorker, type ConsumerWorker } from '../../consumers/worker.ts';
 import { haltRecords } from '../../consumers/worker/halts.ts';
 import { contractsHash } from '../../shared/command/contract.ts';
-import { newUuid } from '../../shared/command/identity.ts';
+import { newUuid, type Uuid } from '../../shared/command/identity.ts';
 import { openLanePool } from '../../shared/postgres/database.ts';
 import { openNotifier, outcomesChannel } from '../../shared/postgres/notify.ts';
 import { fanOut, type Observe } from '../../shared/process/events.ts';
@@ -64,7 +64,8 @@ export function assembleConsumer(given: ConsumerGiven): Consumer {
     observe: given.observe,
     clock,
   });
-  const leases = leasesFor(given);
+  const consumer = newUuid();
+  const leases = leasesFor(given, consumer);
   const observe = fanOut([
     given.observe,
     (event) => {
@@ -76,6 +77,7 @@ export function assembleConsumer(given: ConsumerGiven): Consumer {
     lanePool,
     types: foundation.config.types,
     ledgerRetentionMs: settings.ledgerRetention,
+    consumer,
     observe,
     clock,
   });
@@ -100,12 +102,12 @@ export function assembleConsumer(given: ConsumerGiven): Consumer {
 }
 
 /** Where the broker's group decides who reads what, leases only tell of it. */
-function leasesFor({ foundation, settings, observe, clock, random }: ConsumerGiven): Leases {
+function leasesFor({ foundation, settings, observe, clock, random }: ConsumerGiven, id: Uuid): Leases {
   const { database, transport } = foundation;
   const open = transport.traits.assigns === 'itself' ? openFollowingLeases : openLeases;
   return open({
     database,
-    me: { id: newUuid(), host: hostname(), pid: process.pid },
+    me: { id, host: hostname(), pid: process.pid },
     times: {
       ...LEASE_TIMES,
       leaseMs: settings.lease,
@@ -130,7 +132,12 @@ function assembleWorker(
     contractHash: contractsHash([...config.types.values()].map((type) => type.contract)),
     policy: parkAndWait(random),
     gate: decideGate(),
-    limits: { ...LANE_LIMITS, batchCountMax: settings.batchSize, lingerMs: settings.batchLinger },
+    limits: {
+      ...LANE_LIMITS,
+      batchCountMax: settings.batchSize,
+      lingerMs: settings.batchLinger,
+      renewedMs: settings.lease,
+    },
     system,
     schema: database.schema,
     databaseAnswers: () => answers(foundation, clock),

@@ -29,6 +29,7 @@ export function heardStore(store: BatchStore, hear: HearCommit): BatchStore {
     transactEach: async (tenure, steps, locking) =>
       heard(tenure.partition, await store.transactEach(tenure, steps, locking)),
     mark: (tenure, entry) => store.mark(tenure, entry),
+    deaths: (tenure) => store.deaths(tenure),
     release: (tenure) => store.release(tenure),
   };
 }

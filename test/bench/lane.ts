@@ -118,6 +118,7 @@ function laneGiven(bench: BenchDatabase, partitions: number, onApplied: (count: 
   const { database, lanePool } = bench;
   return {
     store: postgresBatchStore({
+      consumer: newUuid(),
       database,
       lanePool,
       types,

@@ -56,6 +56,7 @@ export function storeAlone(load: Load): Contender {
       const db = await freshDatabase({ partitions: 1, sql: accountTable(load.rows) });
       const types = new Map([[ACCOUNT, accounts(db.tables)]]);
       const store = postgresBatchStore({
+        consumer: newUuid(),
         database: db.database,
         lanePool: db.lanePool,
         types,

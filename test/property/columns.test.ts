@@ -109,6 +109,7 @@ describe('a state', () => {
     const check = tableCheck(rows, () => false);
     expect(check.judge((await db.database.pool.query(check.text, [...check.values])).rows)).toBeNull();
     const store = postgresBatchStore({
+      consumer: newUuid(),
       database: db.database,
       lanePool: db.lanePool,
       types: new Map([

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import type pg from 'pg';
 import type { BatchStore } from '../../consumers/lane/batch-store.ts';
 import { postgresBatchStore } from '../../consumers/lane/postgres/store.ts';
+import { newUuid } from '../../shared/command/identity.ts';
 import { openLanePool } from '../../shared/postgres/database.ts';
 import { systemClock } from '../../shared/process/time.ts';
 import { freshDatabase } from '../support/database.ts';
@@ -34,6 +35,7 @@ const bundle = async (storySeed: number) => {
     pool.on('connect', (client) => clients.add(client));
     pools.push(pool);
     const store = postgresBatchStore({
+      consumer: newUuid(),
       database: db.database,
       lanePool: pool,
       types,

@@ -45,6 +45,7 @@ export interface LaneBundleWanted {
   readonly sql: string;
   readonly batchCountMax?: number;
   readonly policy?: FailurePolicy;
+  readonly renewedMs?: number;
   /** Of the lanes' sessions; none named means those of the product. */
   readonly timeouts?: SessionTimeouts;
 }
@@ -74,6 +75,7 @@ export async function laneBundle(wanted: LaneBundleWanted): Promise<LaneBundle> 
     types: wanted.types(db.tables),
     batchCountMax: wanted.batchCountMax ?? 1_000,
     policy: wanted.policy ?? parkAndWait(Math.random),
+    renewedMs: wanted.renewedMs ?? 0,
   });
   return {
     db,
@@ -102,6 +104,7 @@ export interface LanesGiven {
   readonly types: ResourceTypes;
   readonly batchCountMax: number;
   readonly policy?: FailurePolicy;
+  readonly renewedMs?: number;
 }
 
 export interface Lanes {
@@ -181,14 +184,27 @@ async function run(log: MemoryLog, given: OwnLaneGiven, stop: AbortSignal): Prom
 function laneGivenOf(given: LanesGiven, observe: (event: OnelaneEvent) => void): OwnLaneGiven {
   const { database, lanePool, types } = given;
   const clock = systemClock;
-  const store = postgresBatchStore({ database, lanePool, types, ledgerRetentionMs: 30 * DAY_MS, observe, clock });
+  const store = postgresBatchStore({
+    database,
+    lanePool,
+    types,
+    ledgerRetentionMs: 30 * DAY_MS,
+    observe,
+    clock,
+    consumer: newUuid(),
+  });
   return {
     store,
     types,
     contractHash: 'any',
     policy: given.policy ?? parkAndWait(Math.random),
     gate: decideGate(),
-    limits: { batchCountMax: given.batchCountMax, batchBytesMax: 16 * 1024 * 1024, lingerMs: 0 },
+    limits: {
+      batchCountMax: given.batchCountMax,
+      batchBytesMax: 16 * 1024 * 1024,
+      lingerMs: 0,
+      renewedMs: given.renewedMs ?? 0,
+    },
     system: given.system,
     schema: database.schema,
     databaseAnswers: () =>

@@ -18,6 +18,7 @@ import { contract } from '../../shared/command/contract.ts';
 import {
   newCommandId,
   newUuid,
+  type Uuid,
   partition,
   position,
   resourceKey,
@@ -63,7 +64,7 @@ export interface StoreBundle {
   readonly types: ResourceTypes;
   readonly events: OnelaneEvent[];
   /** A store as another process would have it. */
-  another(lanePool?: TestDatabase['lanePool']): BatchStore;
+  another(lanePool?: TestDatabase['lanePool'], consumer?: Uuid): BatchStore;
   /** One statement on the test's own tables and Onelane's: `{tables}` and `{schema}` stand for the names. */
   sql(text: string, values?: readonly unknown[]): Promise<readonly Record<string, unknown>[]>;
   claim(store?: BatchStore): Promise<Tenure>;
@@ -73,8 +74,9 @@ export async function storeBundle(options: TestDatabaseOptions = {}): Promise<St
   const db = await freshDatabase({ lanePoolMax: 2, ...options, sql: TABLES + (options.sql ?? '') });
   const types = typesOf(db.tables);
   const events: OnelaneEvent[] = [];
-  const another = (lanePool = db.lanePool) =>
+  const another = (lanePool = db.lanePool, consumer = newUuid()) =>
     postgresBatchStore({
+      consumer,
       database: db.database,
       lanePool,
       types,

@@ -4,7 +4,6 @@ import { epoch, position, trustedEntryHash, type Partition, type Uuid } from '..
 import { quoted } from '../../../shared/postgres/schema-name.ts';
 import { LANE_SESSION_NAME } from '../../../shared/postgres/database.ts';
 import { asError, invariant } from '../../../shared/process/errors.ts';
-import { plainArray } from '../../../shared/resources/array-text.ts';
 import type { Tenure } from '../batch-store.ts';
 import { BEGIN, COMMIT, Flush, requireCommitted, statement, type TextRow } from './flush.ts';
 import { withLaneClient } from './lane-client.ts';
@@ -28,8 +27,6 @@ export async function claimTenure(
   partition: Partition,
   by: { readonly owner: Uuid; readonly contractHash: string },
 ): Promise<Tenure> {
-  const alive = plainArray(parts.ownNames.all(partition));
-  parts.ownNames.claiming(partition, by.owner);
   const claimed = await withLaneClient(parts.lanePool, async (client) => {
     const done = new AbortController();
     const watched = endBlockers(parts, partition, client, done.signal);
@@ -39,7 +36,7 @@ export async function claimTenure(
       flush.send(PATIENT);
       const updated = flush.send(claimStatement(quoted(parts.database.schema)), [
         ...[partition, by.owner, by.contractHash],
-        alive,
+        parts.consumer,
       ]);
       const committed = flush.send(COMMIT);
       const answers = await flush.answers();
@@ -52,29 +49,33 @@ export async function claimTenure(
   });
   invariant(claimed !== undefined, `there is a tenure row for partition ${partition}`);
   parts.unconfirmed.forget(partition);
-  parts.ownNames.claimed(partition, by.owner);
   return tenureOf(partition, by.owner, claimed);
 }
 
 /**
- * The position comes from the returned row, never from a sub-query: that one would read what stood before the wait. A holder that was this
- * process has not died of its marked entry: an outage kept it from giving the tenure back.
+ * The position comes from the returned row, never from a sub-query: that one would read what stood before the wait. The consumer that held
+ * the tenure at a marker is said to have died of it, unless it is this one: an outage kept it from giving the tenure back.
  */
 const claimStatement = (schema: string) =>
   statement(`
 update ${schema}.tenure set
   epoch = epoch + 1,
   owner = $2::uuid,
+  consumer = $4::uuid,
   claimed_at = now(),
   contract_hash = $3,
   claims = claims + 1,
-  marker_deaths = marker_deaths + case when marker is null or owner = any($4::uuid[]) then 0 else 1 end,
+  marker_dead = case
+    when marker is null then '{}'
+    when consumer is null or consumer = $4::uuid then array_remove(marker_dead, $4::uuid)
+    else array_remove(array_remove(marker_dead, $4::uuid), consumer) || consumer
+  end,
   halted_code = null,
   halted_detail = null,
   halted_at = null
 where partition = $1
 returning epoch::text, commits::text, next_position::text, last_position::text, encode(last_hash, 'hex'), claims::text,
-  encode(marker, 'hex'), marker_deaths::text`);
+  encode(marker, 'hex'), cardinality(marker_dead)::text`);
 
 function tenureOf(partition: Partition, owner: Uuid, row: TextRow): Tenure {
   const [epochText, commitsText, next, last, lastHash, claims, marker, deaths] = row;

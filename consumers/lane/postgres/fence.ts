@@ -28,7 +28,7 @@ update ${schema}.tenure set
   strays = strays + $9::bigint,
   claims = case when $10::boolean then 0 else claims end,
   marker = case when $10::boolean then null else marker end,
-  marker_deaths = case when $10::boolean then 0 else marker_deaths end
+  marker_dead = case when $10::boolean then '{}' else marker_dead end
 where partition = $1
   and epoch = $2
   and owner = $3

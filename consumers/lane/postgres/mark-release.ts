@@ -18,27 +18,27 @@ import { rollBack, withLaneClient } from './lane-client.ts';
 import type { StoreParts } from './store.ts';
 import type { Work } from './unconfirmed.ts';
 
-/** Deaths are counted for one entry; another one begins at none. */
+/** The dead are those of one entry; another one begins with none. */
 const markStatement = (schema: string): Statement =>
   statement(`
 update ${schema}.tenure set
-  marker_deaths = case when marker = $5::bytea then marker_deaths else 0 end,
+  marker_dead = case when marker = $5::bytea then marker_dead else '{}' end,
   marker = $5::bytea,
   commits = commits + 1
 where partition = $1
   and epoch = $2
   and owner = $3
-  and commits = $4
-returning marker_deaths::text`);
+  and commits = $4`);
 
 /** The count is not compared: a COMMIT whose answer was lost is no reason to keep the tenure. */
 const releaseStatement = (schema: string): Statement =>
   statement(`
 update ${schema}.tenure set
   owner = null,
+  consumer = null,
   claims = 0,
   marker = null,
-  marker_deaths = 0
+  marker_dead = '{}'
 where partition = $1
   and epoch = $2
   and owner = $3
@@ -78,6 +78,17 @@ export async function releaseTenure(parts: StoreParts, tenure: Tenure): Promise<
     requireCommitted((await second.answers())[committed]);
   });
   parts.unconfirmed.forget(tenure.partition);
+}
+
+/** Those who are said to have died and have not shown up since; of another holder's tenure none, for that one will see to it. */
+export async function readDeaths(parts: StoreParts, tenure: Tenure): Promise<number> {
+  const { rows } = await parts.database.pool.query<{ deaths: number }>(
+    `select cardinality(marker_dead) as deaths
+     from ${quoted(parts.database.schema)}.tenure
+     where partition = $1 and epoch = $2 and owner = $3`,
+    [tenure.partition, String(tenure.epoch), tenure.owner],
+  );
+  return rows[0]?.deaths ?? 0;
 }
 
 async function fence(client: pg.PoolClient, parts: StoreParts, tenure: Tenure): Promise<Fenced> {

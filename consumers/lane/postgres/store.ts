@@ -1,5 +1,6 @@
 // Owns the batch store on PostgreSQL: puts claim, transactions, marks and release together.
 import type pg from 'pg';
+import type { Uuid } from '../../../shared/command/identity.ts';
 import type { Database } from '../../../shared/postgres/database.ts';
 import { quoted } from '../../../shared/postgres/schema-name.ts';
 import type { Observe } from '../../../shared/process/events.ts';
@@ -10,12 +11,11 @@ import { bookStatements, type BookStatements } from './books.ts';
 import { claimTenure } from './claim.ts';
 import { fenceStatements, type FenceStatements } from './fence.ts';
 import { LedgerCoverage } from './ledger-coverage.ts';
-import { markEntry, releaseTenure } from './mark-release.ts';
+import { markEntry, readDeaths, releaseTenure } from './mark-release.ts';
 import { RowWrites } from './row-writes.ts';
 import { recallStatements, type RecallStatements } from './recall.ts';
 import { transact } from './transact.ts';
 import { transactEach } from './transact-each.ts';
-import { OwnNames } from './own-names.ts';
 import { Unconfirmed } from './unconfirmed.ts';
 
 export interface StoreGiven {
@@ -24,6 +24,8 @@ export interface StoreGiven {
   readonly lanePool: pg.Pool;
   readonly types: ResourceTypes;
   readonly ledgerRetentionMs: number;
+  /** Who claims, as its row among the members says it. */
+  readonly consumer: Uuid;
   readonly observe: Observe;
   readonly clock: Clock;
 }
@@ -36,7 +38,6 @@ export interface StoreParts extends StoreGiven {
   readonly writes: RowWrites;
   readonly coverage: LedgerCoverage;
   readonly unconfirmed: Unconfirmed;
-  readonly ownNames: OwnNames;
 }
 
 export function postgresBatchStore(given: StoreGiven): BatchStore {
@@ -49,13 +50,13 @@ export function postgresBatchStore(given: StoreGiven): BatchStore {
     writes: new RowWrites(schema, given.types),
     coverage: new LedgerCoverage(given.database, given.ledgerRetentionMs),
     unconfirmed: new Unconfirmed(),
-    ownNames: new OwnNames(),
   };
   return {
     claim: (partition, by) => claimTenure(parts, partition, by),
     transact: (tenure, step, locking) => transact(parts, tenure, step, locking),
     transactEach: (tenure, steps, locking) => transactEach(parts, tenure, steps, locking),
     mark: (tenure, entry) => markEntry(parts, tenure, entry),
+    deaths: (tenure) => readDeaths(parts, tenure),
     release: (tenure) => releaseTenure(parts, tenure),
   };
 }

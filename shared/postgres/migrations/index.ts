@@ -4,6 +4,7 @@ import { migration as log } from './0002-log.ts';
 import { migration as expect } from './0003-expect.ts';
 import { migration as configSql } from './0004-config-sql.ts';
 import { migration as holdNumber } from './0005-hold-number.ts';
+import { migration as markerDead } from './0006-marker-dead.ts';
 
 export interface Migration {
   readonly number: number;
@@ -14,4 +15,4 @@ export interface Migration {
   readonly sql: string;
 }
 
-export const migrations: readonly Migration[] = [system, log, expect, configSql, holdNumber];
+export const migrations: readonly Migration[] = [system, log, expect, configSql, holdNumber, markerDead];

@@ -39,6 +39,7 @@ const runningOf = ({ worker }: Pick<Worker, 'worker'>) =>
 /** What a lane claims its partition with. */
 const claimer = ({ database: { database, lanePool } }: WorkerParty) => ({
   store: postgresBatchStore({
+    consumer: newUuid(),
     database,
     lanePool,
     types: new Map(),

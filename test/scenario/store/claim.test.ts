@@ -2,6 +2,8 @@
 import pg from 'pg';
 import { afterEach, describe, expect, it } from 'vitest';
 import { DatabaseWentBack, TenureLost } from '../../../consumers/lane/batch-store.ts';
+import { LeaseTable } from '../../../consumers/leases/lease-table.ts';
+import { newUuid } from '../../../shared/command/identity.ts';
 import { answerThief } from '../../support/answer-thief.ts';
 import { openLanePool } from '../../../shared/postgres/database.ts';
 import {
@@ -290,6 +292,25 @@ describe('a marker', () => {
       expect(await claim(store)).toMatchObject({ claims, marker: { entry: hashOf(1n), deaths: 1 } });
     }
     expect((await claim(another())).marker).toEqual({ entry: hashOf(1n), deaths: 2 });
+  });
+
+  it('counts a consumer as dead only until it renews its membership', async () => {
+    const { db, another, claim, sql } = await bundle();
+    const [silent, dead] = [newUuid(), newUuid()];
+    await another(db.lanePool, silent).mark(await claim(another(db.lanePool, silent)), hashOf(1n));
+    await claim(another(db.lanePool, dead));
+    const store = another();
+    const tenure = await claim(store);
+    expect(tenure.marker).toEqual({ entry: hashOf(1n), deaths: 2 });
+    const client = new pg.Client({ connectionString: db.database.url });
+    await client.connect();
+    const me = { id: silent, host: 'here', pid: 1 };
+    await new LeaseTable(client, { schema: db.database.schema, me, leaseMs: 4_000 }).renewMember();
+    await client.end();
+    expect(await store.deaths(tenure)).toBe(1);
+    expect(await sql('select marker_dead from {schema}.tenure where partition = 0')).toEqual([{ marker_dead: [dead] }]);
+    expect((await claim(another())).marker).toMatchObject({ deaths: 2 });
+    expect(await store.deaths(tenure)).toBe(0);
   });
 
   it('counts no death after a claim whose answer was lost', async () => {

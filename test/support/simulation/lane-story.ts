@@ -188,7 +188,7 @@ function given(
     contractHash: 'any',
     policy: parkAndWait(own.random),
     gate: decideGate(),
-    limits: { batchCountMax: 20, batchBytesMax: 1_000_000, lingerMs: 0 },
+    limits: { batchCountMax: 20, batchBytesMax: 1_000_000, lingerMs: 0, renewedMs: 0 },
     system: { partitions: stage.place.partitions },
     schema: 'onelane',
     databaseAnswers: () => Promise.resolve(true),

@@ -89,6 +89,7 @@ export function memoryBatchStore(
       checkFence(database.truth, tenure);
       return Promise.resolve(mark(database, tenure, entry));
     },
+    deaths: () => Promise.resolve(database.truth.tenure.marker?.deaths ?? 0),
     release: async (tenure) => {
       checkFence(database.truth, tenure);
       return Promise.resolve(release(database));
