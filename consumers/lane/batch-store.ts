@@ -28,7 +28,7 @@ import type { Resume } from '../../shared/transport/transport.ts';
 export interface BatchStore {
   /**
    * Raises the epoch; waits for a commit in flight, at most about 4 s, then terminates the backend that blocks it. A marker that is found
-   * counts one death more, unless its holder was this same store: who claims again is alive.
+   * counts one death more, unless its holder gave the tenure back or was this same store: who claims again is alive.
    */
   claim(partition: Partition, by: { readonly owner: Uuid; readonly contractHash: string }): Promise<Tenure>;
   /** One transaction: fence, recall, plan, persist, position. `locking` says how rows are recalled. */
@@ -37,7 +37,7 @@ export interface BatchStore {
   transactEach(tenure: Tenure, steps: readonly BatchStep[], locking: RowLocking): Promise<Committed>;
   /** Commits that this entry is about to be decided, so that a death can be laid at its door. Raises the commit count. */
   mark(tenure: Tenure, entry: EntryHash): Promise<Tenure>;
-  /** Gives the tenure up in good order: clears owner, claims and marker. */
+  /** Gives the tenure up in good order: its own claim no longer counts. What was counted before, and the marker, stay until there is progress. */
   release(tenure: Tenure): Promise<void>;
 }
 

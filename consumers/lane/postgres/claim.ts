@@ -57,8 +57,8 @@ export async function claimTenure(
 }
 
 /**
- * The position comes from the returned row, never from a sub-query: that one would read what stood before the wait. A holder that was this
- * process has not died of its marked entry: an outage kept it from giving the tenure back.
+ * The position comes from the returned row, never from a sub-query: that one would read what stood before the wait. Nobody has died of the
+ * marked entry who gave the tenure back, or who was this process: an outage kept it from giving it back.
  */
 const claimStatement = (schema: string) =>
   statement(`
@@ -68,7 +68,7 @@ update ${schema}.tenure set
   claimed_at = now(),
   contract_hash = $3,
   claims = claims + 1,
-  marker_deaths = marker_deaths + case when marker is null or owner = any($4::uuid[]) then 0 else 1 end,
+  marker_deaths = marker_deaths + case when marker is null or owner is null or owner = any($4::uuid[]) then 0 else 1 end,
   halted_code = null,
   halted_detail = null,
   halted_at = null
