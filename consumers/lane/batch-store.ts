@@ -28,7 +28,7 @@ import type { Resume } from '../../shared/transport/transport.ts';
 export interface BatchStore {
   /**
    * Raises the epoch; waits for a commit in flight, at most about 4 s, then terminates the backend that blocks it. The consumer of a
-   * marker that is found counts as dead, unless it is this same one: who claims again is alive.
+   * marker that is found counts as dead, unless it gave the tenure back or is this same one: who claims again is alive.
    */
   claim(partition: Partition, by: { readonly owner: Uuid; readonly contractHash: string }): Promise<Tenure>;
   /** One transaction: fence, recall, plan, persist, position. `locking` says how rows are recalled. */
@@ -39,7 +39,7 @@ export interface BatchStore {
   mark(tenure: Tenure, entry: EntryHash): Promise<Tenure>;
   /** How many count as dead of the marked entry by now: a consumer that renews its membership does not any more. */
   deaths(tenure: Tenure): Promise<number>;
-  /** Gives the tenure up in good order: clears owner, claims and marker. */
+  /** Gives the tenure up in good order: its own claim no longer counts. What was counted before, and the marker, stay until there is progress. */
   release(tenure: Tenure): Promise<void>;
 }
 

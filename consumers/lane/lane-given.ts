@@ -1,5 +1,5 @@
 // Owns what a lane is given by whoever runs it: every effect and every limit it has.
-import type { Uuid } from '../../shared/command/identity.ts';
+import type { Epoch, Uuid } from '../../shared/command/identity.ts';
 import type { Observe } from '../../shared/process/events.ts';
 import type { ReachSignal } from '../../shared/process/test-signal.ts';
 import type { Clock, Random } from '../../shared/process/time.ts';
@@ -52,4 +52,11 @@ export type LaneEnd =
   | { readonly kind: 'released' }
   /** Another holder is in, the commit count is not ours, or the lane never got its tenure. */
   | { readonly kind: 'tenure-lost'; readonly reason: string }
-  | { readonly kind: 'halted'; readonly code: string; readonly detail: string };
+  | { readonly kind: 'halted'; readonly code: string; readonly detail: string; readonly holder: Holder | null };
+
+/** The lane as its tenure row knows it: tells whether anybody else has claimed the partition since. */
+export interface Holder {
+  readonly owner: Uuid;
+  /** null: no claim was answered, though one may have been carried out. */
+  readonly epoch: Epoch | null;
+}

@@ -10,7 +10,7 @@ import type { Lane } from '../../shared/transport/transport.ts';
 import { LaneEnded, waitOutage, type Contention, type Work } from './attempt.ts';
 import { TenureLost, type Committed, type Plan, type Tally, type Tenure } from './batch-store.ts';
 import { applySuspect, isSuspect } from './crash-suspects.ts';
-import type { LaneEnd, LaneGiven } from './lane-given.ts';
+import type { Holder, LaneEnd, LaneGiven } from './lane-given.ts';
 import { applyNarrowing } from './narrow.ts';
 import { BatchReader, type Batch } from './batch-reader.ts';
 import { Settler } from './settler.ts';
@@ -18,7 +18,14 @@ import { Settler } from './settler.ts';
 /** Runs one yielded lane to its end and gives it back to its subscription. Never rejects. */
 export async function runLane(lane: Lane, given: LaneGiven): Promise<LaneEnd> {
   const settler = new Settler(lane, given.observe);
-  const run: LaneRun = { lane, given, settler, contention: { batchesLeft: 0 }, tenure: null };
+  const run: LaneRun = {
+    lane,
+    given,
+    settler,
+    contention: { batchesLeft: 0 },
+    holder: { owner: given.newOwner(), epoch: null },
+    tenure: null,
+  };
   const end = await untilEnd(run);
   if (end.kind === 'tenure-lost' && run.tenure !== null) {
     given.observe({ kind: 'tenure-lost', partition: lane.partition, epoch: run.tenure.epoch, reason: end.reason });
@@ -29,21 +36,28 @@ export async function runLane(lane: Lane, given: LaneGiven): Promise<LaneEnd> {
   if (end.kind !== 'tenure-lost') await releaseTenure(run);
   await settler.idle();
   await giveBack(run);
-  return end;
+  return end.kind === 'halted' ? { ...end, holder: run.holder } : end;
 }
+
+/** How it ended, before anybody asks under which name. */
+type Ending = Exclude<LaneEnd, Halted> | Omit<Halted, 'holder'>;
+type Halted = Extract<LaneEnd, { readonly kind: 'halted' }>;
 
 interface LaneRun {
   readonly lane: Lane;
   readonly given: LaneGiven;
   readonly settler: Settler;
   readonly contention: Contention;
+  /** One name for all tries of its claim: a try whose answer was lost may have been carried out. */
+  holder: Holder;
   /** The newest; null until claimed and after release. */
   tenure: Tenure | null;
 }
 
-async function untilEnd(run: LaneRun): Promise<LaneEnd> {
+async function untilEnd(run: LaneRun): Promise<Ending> {
   try {
     run.tenure = await claim(run);
+    run.holder = { owner: run.tenure.owner, epoch: run.tenure.epoch };
     await startLane(run, run.tenure);
     return await serve(run, run.tenure);
   } catch (thrown) {
@@ -56,7 +70,7 @@ async function claim(run: LaneRun): Promise<Tenure> {
   for (let outages = 1; ; outages++) {
     try {
       const tenure = await given.store.claim(lane.partition, {
-        owner: given.newOwner(),
+        owner: run.holder.owner,
         contractHash: given.contractHash,
       });
       given.observe({ kind: 'lane-claimed', partition: lane.partition, epoch: tenure.epoch, claims: tenure.claims });
@@ -80,7 +94,7 @@ async function startLane(run: LaneRun, tenure: Tenure): Promise<void> {
   }
 }
 
-async function serve(run: LaneRun, claimed: Tenure): Promise<LaneEnd> {
+async function serve(run: LaneRun, claimed: Tenure): Promise<Ending> {
   const { lane, given } = run;
   const reader = new BatchReader(lane, given);
   let suspects = isSuspect(claimed) ? given.limits.batchCountMax : 0;
@@ -107,7 +121,7 @@ interface How {
 }
 
 /** Everything in `batch` is committed when this resolves with null; with an end, what stood before the blocker. */
-async function applyBatch(run: LaneRun, batch: Batch, how: How): Promise<LaneEnd | null> {
+async function applyBatch(run: LaneRun, batch: Batch, how: How): Promise<Ending | null> {
   const { given, lane } = run;
   const startedMs = given.clock.monotonicMs();
   const tenure = mustHold(run);
@@ -120,7 +134,7 @@ async function applyBatch(run: LaneRun, batch: Batch, how: How): Promise<LaneEnd
     contention: run.contention,
     planned: how.planned,
   };
-  let halt: LaneEnd | null = null;
+  let halt: Ending | null = null;
   const onCommitted = async (entries: readonly Entry[], committed: Committed): Promise<void> => {
     run.tenure = committed.tenure;
     const cut = how.singly || entries.length < batch.entries.length ? 'single' : batch.cut;
@@ -184,7 +198,7 @@ function lastThrough(plans: readonly Plan[]): Plan['through'] {
   return plans.findLast((plan) => plan.through !== null)?.through ?? null;
 }
 
-function haltOf(plans: readonly Plan[]): LaneEnd | null {
+function haltOf(plans: readonly Plan[]): Ending | null {
   const halt = plans.find((plan) => plan.halt !== null)?.halt ?? null;
   return halt === null
     ? null
@@ -219,7 +233,7 @@ async function giveBack({ lane, given }: LaneRun): Promise<void> {
   }
 }
 
-function endOf(error: Error): LaneEnd {
+function endOf(error: Error): Ending {
   if (error instanceof LaneEnded) {
     const { kind, sentence } = error.reason;
     switch (kind) {

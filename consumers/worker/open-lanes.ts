@@ -4,7 +4,7 @@ import { asError } from '../../shared/process/errors.ts';
 import type { Observe } from '../../shared/process/events.ts';
 import { backoffMs, type Clock, type Random } from '../../shared/process/time.ts';
 import type { Lane } from '../../shared/transport/transport.ts';
-import type { LaneEnd } from '../lane/lane-given.ts';
+import type { Holder, LaneEnd } from '../lane/lane-given.ts';
 import type { Halt, Halts } from './halts.ts';
 
 export interface OpenLanesGiven {
@@ -153,7 +153,7 @@ export class OpenLanes {
     const before = servedWell ? 0 : (this.#fruitless.get(partition) ?? 0);
     if (end.kind === 'released' && lane.lost.aborted) this.#fruitless.delete(partition);
     else this.#fruitless.set(partition, before + 1);
-    if (end.kind === 'halted') this.#halt(partition, { code: end.code, detail: end.detail });
+    if (end.kind === 'halted') this.#halt(partition, { code: end.code, detail: end.detail }, end.holder);
   }
 
   async #runToEnd(lane: Lane): Promise<LaneEnd> {
@@ -165,23 +165,21 @@ export class OpenLanes {
       const detail = `the lane's loop ended with an error, please report it: ${asError(thrown).message}`;
       observe({ kind: 'lane-halted', partition: lane.partition, code: 'broken-invariant', detail });
       await lane.release().catch((cause: unknown) => this.#unreleased(lane, cause));
-      return { kind: 'halted', code: 'broken-invariant', detail };
+      return { kind: 'halted', code: 'broken-invariant', detail, holder: null };
     }
   }
 
-  #halt(partition: Partition, halt: Halt): void {
-    this.#halted.set(partition, { halt, recorded: this.#record(partition, halt) });
+  #halt(partition: Partition, halt: Halt, holder: Holder | null): void {
+    this.#halted.set(partition, { halt, recorded: this.#record(partition, halt, holder) });
   }
 
-  /** Never rejects; tries until it is recorded or the process ends. */
-  async #record(partition: Partition, halt: Halt): Promise<void> {
-    const { halts, clock, random } = this.#given;
+  /** Never rejects; tries until it is recorded, somebody else has claimed the partition, or the process ends. */
+  async #record(partition: Partition, halt: Halt, holder: Holder | null): Promise<void> {
+    const { halts, observe, clock, random } = this.#given;
     for (let attempt = 1; ; attempt++) {
-      const isRecorded = await halts.record(partition, halt).then(
-        () => true,
-        () => false,
-      );
-      if (isRecorded || this.#closing.signal.aborted) return;
+      const answer = await halts.record(partition, halt, holder).catch(() => 'unknown');
+      if (answer === 'claimed-since') observe({ kind: 'halt-outdated', partition, code: halt.code });
+      if (answer !== 'unknown' || this.#closing.signal.aborted) return;
       await clock.sleep(backoffMs(attempt, random, RECORD_AGAIN), this.#closing.signal);
     }
   }

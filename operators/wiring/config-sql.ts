@@ -4,6 +4,7 @@ import type pg from 'pg';
 import type { Database } from '../../shared/postgres/database.ts';
 import { LOCK_CLASS, MigrationNeeded, type MigrateMode } from '../../shared/postgres/migrate.ts';
 import { quoted } from '../../shared/postgres/schema-name.ts';
+import { newTablesOf } from '../../shared/postgres/search-path.ts';
 import { inLongTransaction } from '../../shared/postgres/transaction.ts';
 import { asError, OnelaneError } from '../../shared/process/errors.ts';
 import type { SqlFile } from './load-config.ts';
@@ -50,7 +51,7 @@ function apply(db: Database, file: SqlFile): Promise<boolean> {
     try {
       await tx.query(file.text);
     } catch (thrown) {
-      throw failed(file, asError(thrown));
+      throw await failed(db, file, asError(thrown));
     }
     await tx.query(`insert into ${quoted(db.schema)}.config_sql (file, hash) values ($1, $2)`, [
       file.name,
@@ -78,12 +79,26 @@ function hashOf(file: SqlFile): string {
   return createHash('sha256').update(file.text.replaceAll('\r\n', '\n').trimEnd()).digest('hex');
 }
 
-function failed(file: SqlFile, cause: Error): ConfigSqlFailed {
-  const state = 'code' in cause && typeof cause.code === 'string' ? ` (${cause.code})` : '';
+async function failed(db: Database, file: SqlFile, cause: Error): Promise<ConfigSqlFailed> {
+  const state = 'code' in cause && typeof cause.code === 'string' ? cause.code : null;
+  const advice = state !== null && NO_PLACE.has(state) ? await placeAdvice(db) : '';
   return new ConfigSqlFailed(
-    `${file.name}${lineOf(file, cause)} was refused by the database, and nothing of it was kept: ${cause.message}${state}`,
+    `${file.name}${lineOf(file, cause)} was refused by the database, and nothing of it was kept: ${cause.message}${state === null ? '' : ` (${state})`}${advice}`,
     { cause },
   );
+}
+
+/** "permission denied", of anything; and "no schema has been selected to create in". */
+const NO_PLACE = new Set(['42501', '3F000']);
+
+/** '' when the role may create where names without a schema lead: then the database's own words must do. Never rejects. */
+async function placeAdvice(db: Database): Promise<string> {
+  const found = await newTablesOf(db.pool).catch(() => null);
+  if (found === null || found.mayCreate) return '';
+  const { role, schema } = found;
+  return schema === null
+    ? `; names without a schema lead nowhere for role ${role}: name a schema in the file, or grant usage and create on a schema of its search_path, as public, to ${role}`
+    : `; names without a schema lead to schema ${schema}, in which role ${role} may not create: name a schema in the file, or grant create on schema ${schema} to ${role}`;
 }
 
 /** PostgreSQL counts characters from 1. */

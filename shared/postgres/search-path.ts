@@ -1,4 +1,5 @@
 // Owns where unqualified names lead: a developer's tables are made outside Onelane's schema, and found wherever they lie.
+import type pg from 'pg';
 import type { SchemaName } from './schema-name.ts';
 
 /**
@@ -17,4 +18,21 @@ from (
 ) as path
 having bool_or(is_own);
 `;
+}
+
+/** Names are quoted where SQL needs it. */
+export interface NewTables {
+  readonly role: string;
+  /** Where a table without a schema in its name would be made; null: nowhere, no schema of the search path may be used. */
+  readonly schema: string | null;
+  readonly mayCreate: boolean;
+}
+
+/** Since PostgreSQL 15 not everybody may create in `public`. */
+export async function newTablesOf(sessions: Pick<pg.Pool, 'query'>): Promise<NewTables | null> {
+  const { rows } = await sessions.query<NewTables>(
+    `select quote_ident(current_user) as role, quote_ident(current_schema()) as schema,
+       coalesce(has_schema_privilege(current_schema(), 'create'), false) as "mayCreate"`,
+  );
+  return rows[0] ?? null;
 }

@@ -6,6 +6,8 @@ export type OnelaneEvent =
   | { readonly kind: 'lane-claimed'; readonly partition: number; readonly epoch: bigint; readonly claims: number }
   | { readonly kind: 'lane-released'; readonly partition: number; readonly epoch: bigint }
   | { readonly kind: 'lane-halted'; readonly partition: number; readonly code: string; readonly detail: string }
+  /** Its halt is not on record: another consumer has claimed the partition since. */
+  | { readonly kind: 'halt-outdated'; readonly partition: number; readonly code: string }
   | { readonly kind: 'tenure-lost'; readonly partition: number; readonly epoch: bigint; readonly reason: string }
   | {
       readonly kind: 'batch-applied';

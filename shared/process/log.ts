@@ -17,6 +17,7 @@ const LEVELS: Partial<Record<OnelaneEvent['kind'], Level>> = {
   'command-parked': 'warn',
   'stray-kept': 'warn',
   'tenure-lost': 'warn',
+  'halt-outdated': 'warn',
   'lease-lost': 'warn',
   'holder-terminated': 'warn',
   'outage-waited': 'warn',

@@ -161,7 +161,7 @@ export function openLanes(log: MemoryLog, given: LanesGiven): Lanes {
 }
 
 /** Entries of another system are for the log to refuse. */
-type OwnLaneGiven = LaneGiven & Pick<LanesGiven, 'system'>;
+export type OwnLaneGiven = LaneGiven & Pick<LanesGiven, 'system'>;
 
 async function run(log: MemoryLog, given: OwnLaneGiven, stop: AbortSignal): Promise<void> {
   const mine = new Latest<ReadonlySet<Partition>>(new Set(log.partitions));
@@ -181,7 +181,8 @@ async function run(log: MemoryLog, given: OwnLaneGiven, stop: AbortSignal): Prom
   await subscription.close();
 }
 
-function laneGivenOf(given: LanesGiven, observe: (event: OnelaneEvent) => void): OwnLaneGiven {
+/** What one lane of them is given; a test may change a part. */
+export function laneGivenOf(given: LanesGiven, observe: (event: OnelaneEvent) => void): OwnLaneGiven {
   const { database, lanePool, types } = given;
   const clock = systemClock;
   const store = postgresBatchStore({

@@ -54,7 +54,7 @@ export async function claimTenure(
 
 /**
  * The position comes from the returned row, never from a sub-query: that one would read what stood before the wait. The consumer that held
- * the tenure at a marker is said to have died of it, unless it is this one: an outage kept it from giving the tenure back.
+ * the tenure at a marker is said to have died of it, unless it gave the tenure back or is this one: an outage kept it from giving it back.
  */
 const claimStatement = (schema: string) =>
   statement(`

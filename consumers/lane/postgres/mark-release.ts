@@ -30,15 +30,16 @@ where partition = $1
   and owner = $3
   and commits = $4`);
 
-/** The count is not compared: a COMMIT whose answer was lost is no reason to keep the tenure. */
+/**
+ * The count of commits is not compared: a COMMIT whose answer was lost is no reason to keep the tenure. The count of claims forgets this one
+ * and no more, and the marker stays: who gives back before progress, as at any change of shares, says nothing about those that died.
+ */
 const releaseStatement = (schema: string): Statement =>
   statement(`
 update ${schema}.tenure set
   owner = null,
   consumer = null,
-  claims = 0,
-  marker = null,
-  marker_dead = '{}'
+  claims = greatest(claims - 1, 0)
 where partition = $1
   and epoch = $2
   and owner = $3

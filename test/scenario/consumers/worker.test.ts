@@ -108,7 +108,7 @@ test('a halted lane is recorded and rests until a restart, and the others flow o
     if (lane.partition !== 0) return serve();
     runs++;
     await lane.release();
-    return { kind: 'halted', code: 'log-diverged', detail: 'the log is another one' };
+    return { kind: 'halted', code: 'log-diverged', detail: 'the log is another one', holder: null };
   };
   const first = await party.start({ runLane });
   party.append(partition(0), 1);
@@ -133,7 +133,7 @@ test('a halted lane runs again once another consumer has claimed its partition, 
     runs.push(lane.partition);
     if (runs.filter((each) => each === lane.partition).length > 1) return serve();
     await lane.release();
-    return { kind: 'halted', code: 'log-diverged', detail: 'the log is another one' };
+    return { kind: 'halted', code: 'log-diverged', detail: 'the log is another one', holder: null };
   };
   const a = await party.start({ runLane: halting });
   const codes = async () => (await table('tenure', 'partition, halted_code')).map((row) => row['halted_code']);
@@ -177,10 +177,14 @@ test('a halt is not recorded over somebody else who has claimed the partition', 
     await lane.release();
     runs++;
     party.changed();
-    return { kind: 'halted', code: 'outage', detail: 'the policy says so' };
+    return { kind: 'halted', code: 'outage', detail: 'the policy says so', holder: null };
   };
-  const { stop } = await party.start({ runLane });
+  const { stop, events } = await party.start({ runLane });
   await party.when(() => runs === 2);
+  const outdated = { kind: 'halt-outdated', code: 'outage' };
+  await party.when(() => events.filter(({ kind }) => kind === outdated.kind).length >= 2);
+  expect(events).toContainEqual({ ...outdated, partition: 0 });
+  expect(events).toContainEqual({ ...outdated, partition: 1 });
   await stop(2_000);
   expect(await table('tenure', 'partition, halted_code')).toEqual([
     { partition: 0, halted_code: null },

@@ -321,11 +321,17 @@ describe('a marker', () => {
     expect((await claim(store)).marker).toEqual({ entry: hashOf(1n), deaths: 0 });
   });
 
-  it('goes with a release', async () => {
-    const { store, claim } = await bundle();
-    const tenure = await claim();
-    await store.release(await store.mark(tenure, hashOf(1n)));
-    expect(await claim()).toMatchObject({ claims: 1, marker: null, epoch: 2n });
+  it('outlives a release without progress, which counts no death and takes back what its claim had counted', async () => {
+    const { another, claim, store } = await bundle();
+    await another().mark(await claim(another()), hashOf(1n));
+    for (const giver of [another(), another(), another()]) {
+      const tenure = await claim(giver);
+      expect(tenure).toMatchObject({ claims: 2, marker: { entry: hashOf(1n), deaths: 1 } });
+      await giver.release(tenure);
+    }
+    const marked = await store.mark(await claim(), hashOf(1n));
+    await store.release((await store.transact(marked, nothing(), 'optimistic')).tenure);
+    expect(await claim()).toMatchObject({ claims: 1, marker: null });
   });
 });
 

@@ -103,7 +103,7 @@ function claim(
   { owner, before }: { readonly owner: string; readonly before: string | null },
 ): Tenure {
   const { tenure } = database.truth;
-  const died = tenure.owner === before ? 0 : 1;
+  const died = tenure.owner === null || tenure.owner === before ? 0 : 1;
   const marker = tenure.marker === null ? null : { ...tenure.marker, deaths: tenure.marker.deaths + died };
   const claimed = { ...tenure, epoch: tenure.epoch + 1n, owner, claims: tenure.claims + 1, marker };
   database.truth = { ...database.truth, tenure: claimed };
@@ -118,7 +118,9 @@ function mark(database: MemoryDatabase, tenure: Tenure, entry: EntryHash): Tenur
 }
 
 function release(database: MemoryDatabase): void {
-  database.truth = { ...database.truth, tenure: { ...database.truth.tenure, owner: null, claims: 0, marker: null } };
+  const { tenure } = database.truth;
+  const claims = Math.max(0, tenure.claims - 1);
+  database.truth = { ...database.truth, tenure: { ...tenure, owner: null, claims } };
 }
 
 function compareFence(truth: MemoryTruth, tenure: Tenure): void {
