@@ -152,7 +152,7 @@ function sealed(draft: Draft, parts: Parts): Sealed | Fault {
         name: parts.name,
         data,
         expectedRevision,
-        time,
+        timeMs: time.getTime(),
         content,
       },
       draft.traceparent,

@@ -52,10 +52,9 @@ export function readPayload(type: AnyResourceType | undefined, command: Command)
 export function decideCommand(payload: ReadPayload, command: Command, state: unknown, revision: Revision): Verdict {
   const { type, data } = payload;
   try {
-    const about = { id: command.id, key: command.key, time: new Date(command.time), revision };
-    const named = { name: command.name, data };
-    deepFreeze(named);
-    return examine(type.decide(state, named, Object.freeze(about)), type);
+    const about = { id: command.id, key: command.key, time: new Date(command.timeMs), revision };
+    deepFreeze(data);
+    return examine(type.decide(state, Object.freeze({ name: command.name, data }), Object.freeze(about)), type);
   } catch (thrown) {
     return failed('decide-threw', `decide threw ${describeThrown(thrown)}`);
   }

@@ -26,7 +26,7 @@ export interface Subject {
 export class Fold {
   readonly #recall: Recall;
   readonly #subjects = new Map<ResourceKey, Subject>();
-  readonly #known = new Map<CommandId, KnownCommand[]>();
+  readonly #known = new Map<CommandId, KnownCommand>();
   readonly #holds = new Map<ResourceKey, number>();
   readonly #strays = new Set<EntryHash>();
   readonly #ledgerRows: LedgerRow[] = [];
@@ -47,7 +47,7 @@ export class Fold {
     const folded = this.#known.get(command.id);
     if (stored === undefined && folded === undefined) return 'new';
     const same = (known: KnownCommand): boolean => known.key === command.key && known.content === command.content;
-    return stored?.some(same) === true || folded?.some(same) === true ? 'repeat' : 'id-conflict';
+    return stored?.some(same) === true || (folded !== undefined && same(folded)) ? 'repeat' : 'id-conflict';
   }
 
   isHeld(key: ResourceKey): boolean {
@@ -78,7 +78,10 @@ export class Fold {
   }
 
   apply(entry: Entry, command: Command, subject: Subject, reply: string | null): void {
-    this.#record(entry, command, { outcome: 'applied', revision: subject.revision, code: null, detail: null, reply });
+    const { id, key, content } = command;
+    const at = entry.delivery.appendedAt;
+    const { revision } = subject;
+    this.#record({ id, key, content, at, outcome: 'applied', revision, code: null, detail: null, reply });
     this.#tally.applied++;
   }
 
@@ -88,8 +91,11 @@ export class Fold {
     subject: Subject,
     no: { readonly code: string; readonly detail: string },
   ): void {
+    const { id, key, content } = command;
+    const at = entry.delivery.appendedAt;
+    const { revision } = subject;
     const { code, detail } = no;
-    this.#record(entry, command, { outcome: 'rejected', revision: subject.revision, code, detail, reply: null });
+    this.#record({ id, key, content, at, outcome: 'rejected', revision, code, detail, reply: null });
     this.#tally.rejected++;
   }
 
@@ -98,8 +104,9 @@ export class Fold {
     this.#holds.set(command.key, number + 1);
     const { position, bytes, headers, appendedAt } = entry.delivery;
     const { id, key, content } = command;
-    this.#parkedRows.push({ key, number, id, content, position, bytes, headers, appendedAt, failure });
-    this.#learn(command);
+    const row = { key, number, id, content, position, bytes, headers, appendedAt, failure };
+    this.#parkedRows.push(row);
+    this.#learn(row);
     this.#tally.parked++;
   }
 
@@ -157,29 +164,14 @@ export class Fold {
     return changes;
   }
 
-  #record(
-    entry: Entry,
-    command: Command,
-    row: Pick<LedgerRow, 'outcome' | 'revision' | 'code' | 'detail' | 'reply'>,
-  ): void {
-    this.#ledgerRows.push({
-      id: command.id,
-      key: command.key,
-      content: command.content,
-      at: entry.delivery.appendedAt,
-      outcome: row.outcome,
-      revision: row.revision,
-      code: row.code,
-      detail: row.detail,
-      reply: row.reply,
-    });
-    this.#learn(command);
+  #record(row: LedgerRow): void {
+    this.#ledgerRows.push(row);
+    this.#learn(row);
   }
 
-  #learn(command: Command): void {
-    const known = this.#known.get(command.id);
-    if (known === undefined) this.#known.set(command.id, [{ key: command.key, content: command.content }]);
-    else known.push({ key: command.key, content: command.content });
+  /** Once for each id: who comes second is a repeat, or a conflict. */
+  #learn(row: LedgerRow | ParkedRow): void {
+    this.#known.set(row.id, row);
   }
 }
 

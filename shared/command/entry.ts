@@ -27,7 +27,8 @@ export interface Command {
   readonly data: Json;
   /** 0: the resource must not exist. null: nothing expected. */
   readonly expectedRevision: Revision | null;
-  readonly time: Date;
+  /** Milliseconds since 1970: the event's own time, else when it was appended. */
+  readonly timeMs: number;
   readonly content: ContentHash;
 }
 

@@ -50,10 +50,10 @@ function faultInList(list: readonly unknown[], depth: number): Found | null {
 }
 
 function faultInObject(value: object, depth: number): Found | null {
-  for (const [name, inner] of Object.entries(value)) {
+  for (const name of Object.keys(value)) {
     if (name === '__proto__') return within(found('is a name that cannot be used'), name);
     if (!name.isWellFormed()) return found('has a name with a lone surrogate, which UTF-8 cannot carry');
-    const fault = faultIn(inner, depth + 1);
+    const fault = faultIn(Reflect.get(value, name), depth + 1);
     if (fault !== null) return within(fault, name);
   }
   return null;

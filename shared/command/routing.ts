@@ -9,12 +9,15 @@ const R = 24;
 /** `murmur2(utf-8 key)` masked to 31 bits, modulo `partitions` (≥ 1). Source: Kafka's BuiltInPartitioner and Utils.murmur2. */
 export function partitionOf(key: ResourceKey, partitions: number): Partition {
   invariant(partitions >= 1, 'there is at least one partition');
-  return partition((murmur2(Buffer.from(key, 'utf8')) & 0x7fffffff) % partitions);
+  // A UTF-16 unit takes three bytes at most; nearly every key fits.
+  const bytes = key.length * 3 <= SCRATCH.length ? SCRATCH : Buffer.alloc(key.length * 3);
+  return partition((murmur2(bytes, bytes.write(key, 'utf8')) & 0x7fffffff) % partitions);
 }
 
-/** 32-bit murmur2 of `bytes` as a signed integer; bytes of the tail count as unsigned. */
-export function murmur2(bytes: Uint8Array): number {
-  const length = bytes.length;
+const SCRATCH = Buffer.alloc(2_048);
+
+/** 32-bit murmur2 of the first `length` bytes as a signed integer; bytes of the tail count as unsigned. */
+export function murmur2(bytes: Uint8Array, length = bytes.length): number {
   let h = SEED ^ length;
   const whole = length & ~3;
   for (let at = 0; at < whole; at += 4) {

@@ -112,7 +112,7 @@ export function encodeCommand(command: Command, traceparent?: string): Uint8Arra
       source: command.source,
       type: `${command.type}.${command.name}`,
       subject: command.subject,
-      time: command.time.toISOString(),
+      time: new Date(command.timeMs).toISOString(),
       datacontenttype: MEDIA_TYPE,
       data: command.data,
       ...(command.expectedRevision === null ? {} : { expectedrevision: command.expectedRevision }),
@@ -161,7 +161,7 @@ function readEnvelope(event: Envelope, appendedAt: Date): Command | Stray {
   return sealCommand(event, names, appendedAt);
 }
 
-function sealCommand(event: Envelope, names: { type: ResourceTypeName; name: string }, appendedAt: Date): Command {
+function sealCommand(event: Envelope, names: TypeNames, appendedAt: Date): Command {
   const content: CommandContent = {
     type: event.type,
     subject: event.subject,
@@ -178,13 +178,31 @@ function sealCommand(event: Envelope, names: { type: ResourceTypeName; name: str
     name: names.name,
     data: content.data,
     expectedRevision: content.expectedRevision,
-    time: event.time === undefined ? appendedAt : new Date(event.time),
+    timeMs: event.time === undefined ? appendedAt.getTime() : Date.parse(event.time),
     content: contentHash(content),
   };
 }
 
-/** `account.deposit` → account, deposit; null when it has not that form. */
-export function splitType(type: string): { readonly type: ResourceTypeName; readonly name: string } | null {
+interface TypeNames {
+  readonly type: ResourceTypeName;
+  readonly name: string;
+}
+
+/** A system has few types; but anybody may make up others. */
+const TYPES_KEPT_MAX = 1_000;
+const namesOfTypes = new Map<string, TypeNames>();
+
+/** `account.deposit` → account, deposit; null when it has not that form. What one event after the other says is read once. */
+export function splitType(type: string): TypeNames | null {
+  const known = namesOfTypes.get(type);
+  if (known !== undefined) return known;
+  const names = namesIn(type);
+  if (namesOfTypes.size >= TYPES_KEPT_MAX) namesOfTypes.clear();
+  if (names !== null) namesOfTypes.set(type, names);
+  return names;
+}
+
+function namesIn(type: string): TypeNames | null {
   const dot = type.indexOf('.');
   const resource = type.slice(0, dot);
   if (dot < 1 || dot === type.length - 1 || !isResourceTypeName(resource)) return null;

@@ -103,7 +103,7 @@ export const SETTINGS = {
   ),
   batchSize: setting(
     { variable: 'ONELANE_BATCH_SIZE', about: 'commands per transaction, at most' },
-    wholeNumber(1, 10_000, 500),
+    wholeNumber(1, 10_000, 1_000),
   ),
   batchLinger: setting(
     { variable: 'ONELANE_BATCH_LINGER', about: 'how long a batch may wait for more commands' },

@@ -16,21 +16,27 @@ export class StatementTooLarge extends OnelaneError {
  */
 export const STATEMENT_LENGTH_MAX = 256_000_000;
 
-const SPECIAL = /["\\]/;
+const NULL = /^null$/i;
 const EVERY_SPECIAL = /["\\]/g;
+/** In characters: JSON may take six for one. */
+const JSON_LENGTH_MAX = 64_000_000;
+/** In JSON, what PostgreSQL would not read back: an escape of anything but a quote or a backslash. */
+const OTHER_ESCAPE = /\\[^"\\]/;
 
-/** Elements of any content; null is SQL null. `{"a","b \"c\"",NULL}` */
+/** Elements of any content; null is SQL null. `{"a","b \"c\"",null}` */
 export function quotedArray(elements: readonly (string | null)[]): string {
-  let text = '{';
-  for (let at = 0; at < elements.length; at++) {
-    const element = elements[at];
-    refuseLonger(text.length + (element?.length ?? 0), STATEMENT_LENGTH_MAX);
-    if (at > 0) text += ',';
-    if (element === null || element === undefined) text += 'NULL';
-    else if (SPECIAL.test(element)) text += `"${element.replace(EVERY_SPECIAL, '\\$&')}"`;
-    else text += `"${element}"`;
-  }
-  return `${text}}`;
+  let length = 0;
+  for (const element of elements) length += element?.length ?? 0;
+  refuseLonger(length, STATEMENT_LENGTH_MAX);
+  if (length > JSON_LENGTH_MAX) return quotedSingly(elements);
+  // The two notations differ only in their brackets and in how they escape control characters and lone surrogates.
+  const json = JSON.stringify(elements);
+  return json.includes('\\') && OTHER_ESCAPE.test(json) ? quotedSingly(elements) : `{${json.slice(1, -1)}}`;
+}
+
+function quotedSingly(elements: readonly (string | null)[]): string {
+  const quoted = elements.map((each) => (each === null ? 'null' : `"${each.replace(EVERY_SPECIAL, '\\$&')}"`));
+  return `{${quoted.join(',')}}`;
 }
 
 /** Elements that need no quotes: digits, uuids. Never for text that somebody else wrote. */
@@ -93,7 +99,7 @@ function plainElement(text: string, from: number): Element {
   const comma = text.indexOf(',', from);
   const end = comma === -1 ? text.length - 1 : comma;
   const value = text.slice(from, end);
-  return { value: value === 'NULL' ? null : value, end };
+  return { value: NULL.test(value) ? null : value, end };
 }
 
 function malformed(why: string): ArrayTextMalformed {

@@ -101,7 +101,12 @@ function decide(
   const state = books.rows.get(command.key)?.state ?? null;
   let decision: unknown;
   try {
-    const about = { id: command.id, key: command.key, time: command.time, revision: given.revision as never };
+    const about = {
+      id: command.id,
+      key: command.key,
+      time: new Date(command.timeMs),
+      revision: given.revision as never,
+    };
     decision = type.decide(structuredClone(state), { name: command.name, data: given.data }, about);
   } catch {
     return park(books, command, 'decide-threw');

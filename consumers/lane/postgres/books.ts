@@ -4,7 +4,7 @@ import { storableText } from '../../../shared/command/failure.ts';
 import type { Headers } from '../../../shared/command/entry.ts';
 import { hexArray, plainArray, quotedArray } from '../../../shared/resources/array-text.ts';
 import type { LedgerRow, ParkedRow, Plan, RowChange, StrayRow } from '../batch-store.ts';
-import { hashArray, uuidArray } from './binary-array.ts';
+import { hashArray } from './binary-array.ts';
 import { statement, type Flush, type Statement } from './flush.ts';
 
 export interface BookStatements {
@@ -86,7 +86,7 @@ function sendLedger(flush: Flush, ledger: Statement, rows: readonly LedgerRow[],
   flush.send(ledger, [
     partition,
     first.toISOString(),
-    uuidArray(ids),
+    plainArray(ids),
     quotedArray(keys),
     hashArray(contents),
     plainArray(later),

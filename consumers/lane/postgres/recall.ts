@@ -14,11 +14,10 @@ import {
   type Revision,
 } from '../../../shared/command/identity.ts';
 import { invariant } from '../../../shared/process/errors.ts';
-import { hexArray, quotedArray } from '../../../shared/resources/array-text.ts';
+import { hexArray, plainArray, quotedArray } from '../../../shared/resources/array-text.ts';
 import type { ResourceTypes } from '../../../shared/resources/resource-type.ts';
 import type { RowStore, StoredRow } from '../../../shared/resources/row-store.ts';
 import type { Hold, KnownCommand, Recall, RowLocking, Wanted } from '../batch-store.ts';
-import { uuidArray } from './binary-array.ts';
 import { statement, type Answer, type Flush, type Statement, type TextRow } from './flush.ts';
 import { RecalledRow } from './recalled-row.ts';
 import { tableSql, type TableSql } from './table-sql.ts';
@@ -87,7 +86,7 @@ export function sendRecall(
     for (const text of [...new Set(tables.map(({ sql }) => sql.lock))].sort(byText)) flush.send(text);
   }
   const books = flush.send(statements.books, [
-    uuidArray(wanted.ids),
+    plainArray(wanted.ids),
     quotedArray(wanted.keys),
     about.partition,
     hexArray(wanted.entries.map((entry) => entry.hash)),

@@ -6,23 +6,24 @@ import { structuredBytes } from './binary-mode.ts';
 
 type RawHeader = IHeaders[string];
 
-/** Reads the records of one partition. Headers seldom change from one record to the next: what is the same is read once. */
+/** Reads the records of one partition. Headers and times seldom change from one record to the next: what is the same is read once, and shared. */
 export class RecordReader {
   #raw: IHeaders = {};
   #headers: Headers = Object.freeze({});
-  #appendedMs = 0;
+  #appendedAt = new Date(0);
 
   /** `shared`: the bytes stay those of the fetch, and keep all of it in memory. */
   delivery(message: KafkaMessage, bytes: 'shared' | 'copied' = 'shared'): Delivery {
     const headers = this.#headersOf(message.headers ?? {});
     const value = message.value ?? EMPTY;
     // A broker's clock may be set back; the append time of a partition never goes back.
-    this.#appendedMs = Math.max(this.#appendedMs, Number(message.timestamp));
+    const appendedMs = Number(message.timestamp);
+    if (appendedMs > this.#appendedAt.getTime()) this.#appendedAt = new Date(appendedMs);
     return {
       position: position(BigInt(message.offset)),
       bytes: structuredBytes(bytes === 'shared' ? value : Buffer.from(value), headers),
       headers,
-      appendedAt: new Date(this.#appendedMs),
+      appendedAt: this.#appendedAt,
     };
   }
 

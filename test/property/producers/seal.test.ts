@@ -55,7 +55,7 @@ describe('a sealed command', () => {
         const { bytes, headers, id, content, subject, key } = command;
         const read = decodeDelivery({ position: position(0), bytes, headers, appendedAt: now });
         expect(read).toMatchObject({ kind: 'command', id, content, subject, key });
-        expect(read).toHaveProperty('time', parts.time === undefined ? now : new Date(parts.time));
+        expect(read).toHaveProperty('timeMs', parts.time === undefined ? now.getTime() : Date.parse(parts.time));
       }),
       { numRuns: 2_000 },
     );

@@ -51,7 +51,7 @@ describe('one command', () => {
     });
     const logged = bundle.lane.commands().find((command) => command.id === body['id']);
     expect(logged).toMatchObject({ data, source: '/erp', subject: '900', name: 'import' });
-    expect(logged?.time.toISOString()).toBe('2026-02-03T03:05:06.789Z');
+    expect(logged?.timeMs).toBe(Date.parse('2026-02-03T03:05:06.789Z'));
   });
 
   it('may be a CloudEvent, whose id and source are kept', async () => {

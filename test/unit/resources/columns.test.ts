@@ -141,8 +141,8 @@ describe('the text form of arrays', () => {
   });
 
   it('tells the text NULL from null, and reads what PostgreSQL leaves unquoted', () => {
-    expect(quotedArray(['NULL', null, ''])).toBe('{"NULL",NULL,""}');
-    expect(parseArray('{NULL,"NULL",a b,"",c}')).toEqual([null, 'NULL', 'a b', '', 'c']);
+    expect(quotedArray(['NULL', null, ''])).toBe('{"NULL",null,""}');
+    expect(parseArray('{NULL,"NULL",a b,"",c,null}')).toEqual([null, 'NULL', 'a b', '', 'c', null]);
     expect(parseArray('{}')).toEqual([]);
     for (const broken of ['', '{', 'a', '{"a}', '{"a"b}']) expect(() => parseArray(broken), broken).toThrow();
   });
