@@ -50,7 +50,8 @@ function faultInList(list: readonly unknown[], depth: number): Found | null {
 }
 
 function faultInObject(value: object, depth: number): Found | null {
-  for (const name of Object.keys(value)) {
+  // JSON.parse makes no names but its own; what is made of them all would only be thrown away again.
+  for (const name in value) {
     if (name === '__proto__') return within(found('is a name that cannot be used'), name);
     if (!name.isWellFormed()) return found('has a name with a lone surrogate, which UTF-8 cannot carry');
     const fault = faultIn(Reflect.get(value, name), depth + 1);

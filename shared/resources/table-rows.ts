@@ -71,17 +71,15 @@ function partOf(property: string, codec: Column<unknown>): Part {
 }
 
 function encodeState(parts: readonly Part[], state: object): readonly (string | null)[] {
-  const values: (string | null)[] = [];
-  for (const { property, codec, mapped } of parts) {
+  return parts.map(({ property, codec, mapped }) => {
     const value: unknown = Reflect.get(state, property);
     if (value === undefined) throw new StateNotStorable(missingSentence(property, mapped));
     try {
-      values.push(codec.encode(value));
+      return codec.encode(value);
     } catch (cause) {
       throw withColumn(cause, mapped);
     }
-  }
-  return values;
+  });
 }
 
 function decodeState(parts: readonly Part[], values: readonly (string | null)[]): object {

@@ -20,7 +20,7 @@ export class RecordReader {
     const appendedMs = Number(message.timestamp);
     if (appendedMs > this.#appendedAt.getTime()) this.#appendedAt = new Date(appendedMs);
     return {
-      position: position(BigInt(message.offset)),
+      position: position(Number(message.offset)),
       bytes: structuredBytes(bytes === 'shared' ? value : Buffer.from(value), headers),
       headers,
       appendedAt: this.#appendedAt,
@@ -65,10 +65,9 @@ function textOf(value: Buffer | string | undefined): string {
 function sameHeaders(a: IHeaders, b: IHeaders): boolean {
   const names = Object.keys(a);
   if (names.length !== Object.keys(b).length) return false;
-  for (const name of names) {
-    const [one, other] = [a[name], b[name]];
-    if (one === other) continue;
-    if (!Buffer.isBuffer(one) || !Buffer.isBuffer(other) || !one.equals(other)) return false;
-  }
-  return true;
+  return names.every((name) => sameHeader(a[name], b[name]));
+}
+
+function sameHeader(one: RawHeader, other: RawHeader): boolean {
+  return one === other || (Buffer.isBuffer(one) && Buffer.isBuffer(other) && one.equals(other));
 }
