@@ -25,7 +25,7 @@ export interface ProducerServerGiven {
   readonly port: number;
   readonly database: Database;
   readonly system: System;
-  readonly transport: Pick<Transport, 'openPublisher' | 'ends'>;
+  readonly transport: Pick<Transport, 'openPublisher' | 'ends' | 'traits'>;
   readonly types: ResourceTypes;
   readonly metrics: HealthGiven['metrics'];
   readonly observe: Observe;
