@@ -75,6 +75,29 @@ describe('a command that cannot be taken', () => {
     expect(answer.body['detail']).toMatch(/\S/);
   });
 
+  it.each([
+    [{}, '/type: is missing: it must be a string.'],
+    [{ type: 'account.deposit' }, '/subject: is missing: it must be a string.'],
+    [{ type: 'account.deposit', subject: '1' }, '/data: is missing, or null: it must be an object.'],
+    [{ ...deposit, data: {} }, '/data/amount: is missing: it must be a number.'],
+    [{ ...deposit, specversion: '1.0' }, '/id: is missing: it must be a string.'],
+    [{ ...deposit, subject: null }, '/subject: is null: it must be a string.'],
+    [{ ...deposit, data: { amount: '1' } }, '/data/amount: is a string: it must be a number.'],
+  ])('says what each field must be, also one that is not there: %j', async (command, sentence) => {
+    const { status, body } = await bundle.post(command);
+    expect(status).toBe(422);
+    expect(String(body['detail']).startsWith(sentence)).toBe(true);
+    expect(JSON.stringify(body)).not.toContain('undefined');
+  });
+
+  it('as one of many lines, is told what it lacks in the same words', async () => {
+    const { text } = await bundle.post('{"type":"account.deposit"}', { 'content-type': 'application/x-ndjson' });
+    expect(JSON.parse(text)).toMatchObject({
+      pointer: '/subject',
+      detail: '/subject: is missing: it must be a string',
+    });
+  });
+
   it('names the canonical form', async () => {
     expect((await bundle.post({ ...deposit, subject: '007' })).body['detail']).toContain('"7"');
   });
