@@ -15,6 +15,7 @@ import {
 import { partitionOf } from '../shared/command/routing.ts';
 import { COMMAND_BYTES_MAX, contentHash, encodeCommand, splitType } from '../shared/command/wire.ts';
 import { asError } from '../shared/process/errors.ts';
+import { bytesText } from '../shared/process/quantity.ts';
 import type { Routed } from '../shared/transport/transport.ts';
 import { pointedFaults, SOURCE_DEFAULT, type Draft } from './draft.ts';
 import { fault, faultAt, type Fault } from './fault.ts';
@@ -161,7 +162,7 @@ function sealed(draft: Draft, parts: Parts): Sealed | Fault {
     if (bytes.length > COMMAND_BYTES_MAX) {
       return fault(
         'command-too-large',
-        `the command has ${bytes.length} bytes on the wire; at most ${COMMAND_BYTES_MAX} are taken`,
+        `the command has ${bytes.length} bytes on the wire; at most ${bytesText(COMMAND_BYTES_MAX)} are taken`,
       );
     }
     return {

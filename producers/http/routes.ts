@@ -86,10 +86,11 @@ function readBodies(app: FastifyInstance, given: HttpGiven): void {
   const { limits } = given;
   const { singleBytes, bodiesBytes, commands } = limits;
   const bodies = openBodyReader({ singleBytes, bytesTogether: bodiesBytes, elements: commands });
-  const whole = (limit: number) => (_request: FastifyRequest, stream: Readable) => bodies.read(stream, limit);
+  const whole = (limit: number, holds: 'one' | 'many') => (_request: FastifyRequest, stream: Readable) =>
+    bodies.read(stream, limit, holds);
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser(['application/json', 'application/cloudevents-batch+json'], whole(limits.bodyBytes));
-  app.addContentTypeParser('application/cloudevents+json', whole(limits.singleBytes));
+  app.addContentTypeParser(['application/json', 'application/cloudevents-batch+json'], whole(limits.bodyBytes, 'many'));
+  app.addContentTypeParser('application/cloudevents+json', whole(limits.singleBytes, 'one'));
   app.addContentTypeParser(
     ['application/x-ndjson', 'application/ndjson', 'application/jsonl'],
     (_request, stream, done) => {
@@ -133,7 +134,10 @@ async function answerBody(
   if (many.count > given.limits.commands) {
     return sendProblem(
       reply,
-      problem('too-many-commands', `The array has ${many.count} commands; nothing was stored.`),
+      problem(
+        'too-many-commands',
+        `The array has ${many.count} commands; at most ${given.limits.commands} are taken, and nothing was stored.`,
+      ),
     );
   }
   if (uploads.running >= given.limits.uploads) {
