@@ -4,6 +4,7 @@ import { envelopeSchema } from '../shared/command/wire.ts';
 import { revision, type Json, type Revision } from '../shared/command/identity.ts';
 import type { Fault } from './fault.ts';
 import { isJsonObject, jsonFault, pointerOf, type PointedFault } from '../shared/command/json-fault.ts';
+import { SAYING } from './schema-sentences.ts';
 
 export interface Draft {
   /** A UUID stands for itself; any other string is hashed with the source. Absent: a new one is made. */
@@ -43,7 +44,7 @@ export function readDraft(raw: unknown, form: 'either' | 'event'): Draft | Fault
   const fault = jsonFault(raw);
   if (fault !== null) return envelopeFault([fault]);
   const isEvent = form === 'event' || Object.hasOwn(raw, 'specversion');
-  const parsed = isEvent ? envelopeSchema.safeParse(raw) : shortDraftSchema.safeParse(raw);
+  const parsed = isEvent ? envelopeSchema.safeParse(raw, SAYING) : shortDraftSchema.safeParse(raw, SAYING);
   if (!parsed.success) return envelopeFault(pointedFaults(parsed.error, ''));
   const strange = isEvent ? Object.keys(raw).find((name) => !EXTENSION.test(name)) : undefined;
   if (strange !== undefined) {

@@ -1,6 +1,7 @@
 // Owns one partition's way out: what waits, what is in flight, and what must be published again before anything later.
 import type { Position, ResourceKey } from '../shared/command/identity.ts';
 import type { PublishResult } from '../shared/transport/transport.ts';
+import type { OutageWords } from './outage-words.ts';
 import type { Sealed } from './seal.ts';
 
 /** What became of one submission. `not-accepted` and `not-attempted`: certainly not stored. */
@@ -56,6 +57,7 @@ export interface QueueLimits {
 export class PartitionQueue {
   private readonly limits: QueueLimits;
   private readonly onAnswered: (entry: Held) => void;
+  private readonly words: OutageWords;
   private waiting: Held[] = [];
   private again: Held[] = [];
   private flight: { readonly entries: readonly Held[]; readonly sinceMs: number } | null = null;
@@ -66,8 +68,9 @@ export class PartitionQueue {
   failures = 0;
 
   /** `onAnswered`: its caller knows; it no longer counts as in flight, also if it has to be published again. */
-  constructor(limits: QueueLimits, onAnswered: (entry: Held) => void) {
+  constructor(limits: QueueLimits, words: OutageWords, onAnswered: (entry: Held) => void) {
     this.limits = limits;
+    this.words = words;
     this.onAnswered = onAnswered;
   }
 
@@ -131,7 +134,7 @@ export class PartitionQueue {
         this.answer(
           entry,
           entry.maybeStored
-            ? UNKNOWN_AFTER_RETRIES
+            ? this.words.unknownAfterRetries
             : refusalOf(entry, { kind: 'not-accepted', reason: result.reason, retry: 'useless' }),
         );
         return 'done';
@@ -173,7 +176,7 @@ export class PartitionQueue {
     this.stuck = true;
     for (const entry of this.flight?.entries ?? []) {
       entry.maybeStored = true;
-      this.answer(entry, UNKNOWN_IN_FLIGHT);
+      this.answer(entry, this.words.unknownInFlight);
     }
     this.answerRest();
   }
@@ -183,10 +186,10 @@ export class PartitionQueue {
     const kept = this.again.slice(0, this.again.findLastIndex((entry) => entry.maybeStored) + 1);
     for (const entry of kept) {
       entry.maybeStored = true;
-      this.answer(entry, UNKNOWN_AFTER_RETRIES);
+      this.answer(entry, this.words.unknownAfterRetries);
     }
     const dropped = [...this.again.slice(kept.length), ...this.waiting];
-    for (const entry of dropped) this.answer(entry, refusalOf(entry, NOT_NOW));
+    for (const entry of dropped) this.answer(entry, refusalOf(entry, this.words.away));
     this.again = kept;
     this.waiting = [];
   }
@@ -232,15 +235,6 @@ const BEHIND_REFUSED: PublishResult = {
   kind: 'refused',
   reason: 'an earlier entry of this partition was refused',
   retry: true,
-};
-const NOT_NOW: Submission = { kind: 'not-accepted', reason: 'the broker cannot be reached', retry: 'later' };
-const UNKNOWN_IN_FLIGHT: Submission = {
-  kind: 'outcome-unknown',
-  cause: new Error('the broker has not answered in time'),
-};
-const UNKNOWN_AFTER_RETRIES: Submission = {
-  kind: 'outcome-unknown',
-  cause: new Error('the broker did not say whether it has stored the command'),
 };
 
 /** The first of a resource in a series says why; those after it were not attempted. */

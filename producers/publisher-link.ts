@@ -3,6 +3,7 @@ import { asError } from '../shared/process/errors.ts';
 import type { Observe } from '../shared/process/events.ts';
 import { backoffMs, type Clock, type Random } from '../shared/process/time.ts';
 import type { Publisher, PublishResult, Routed, Transport } from '../shared/transport/transport.ts';
+import { awayReason } from './outage-words.ts';
 
 export interface PublisherLink {
   isOpen(): boolean;
@@ -14,15 +15,13 @@ export interface PublisherLink {
 }
 
 export interface LinkGiven {
-  readonly transport: Pick<Transport, 'openPublisher'>;
+  readonly transport: Pick<Transport, 'openPublisher' | 'traits'>;
   readonly observe: Observe;
   readonly clock: Clock;
   readonly random: Random;
   /** Called whenever a publisher has been opened. */
   onOpen(): void;
 }
-
-const AWAY = 'the broker cannot be reached';
 
 export function openPublisherLink(given: LinkGiven): PublisherLink {
   const link = new Link(given);
@@ -49,7 +48,10 @@ class Link implements PublisherLink {
 
   async publish(batch: readonly Routed[]): Promise<readonly PublishResult[]> {
     const publisher = this.current;
-    if (publisher === null) return batch.map(() => ({ kind: 'refused', reason: AWAY, retry: true }));
+    if (publisher === null) {
+      const reason = awayReason(this.given.transport.traits.carriedBy);
+      return batch.map(() => ({ kind: 'refused', reason, retry: true }));
+    }
     try {
       return await publisher.publish(batch);
     } catch (thrown) {

@@ -15,9 +15,11 @@ import {
 import { partitionOf } from '../shared/command/routing.ts';
 import { COMMAND_BYTES_MAX, contentHash, encodeCommand, splitType } from '../shared/command/wire.ts';
 import { asError } from '../shared/process/errors.ts';
+import { bytesText } from '../shared/process/quantity.ts';
 import type { Routed } from '../shared/transport/transport.ts';
 import { pointedFaults, SOURCE_DEFAULT, type Draft } from './draft.ts';
 import { fault, faultAt, type Fault } from './fault.ts';
+import { SAYING } from './schema-sentences.ts';
 
 /** A command whose bytes, id and partition are final. */
 export interface Sealed extends Routed {
@@ -118,7 +120,7 @@ function payloadWrong(draft: Draft, names: Names): Fault | null {
 /** A developer's own check may throw, or be asynchronous, which zod refuses by throwing. */
 function safely(schema: z.ZodType, data: Json): z.ZodSafeParseResult<unknown> | Error {
   try {
-    return schema.safeParse(data);
+    return schema.safeParse(data, SAYING);
   } catch (thrown) {
     return asError(thrown);
   }
@@ -160,7 +162,7 @@ function sealed(draft: Draft, parts: Parts): Sealed | Fault {
     if (bytes.length > COMMAND_BYTES_MAX) {
       return fault(
         'command-too-large',
-        `the command has ${bytes.length} bytes on the wire; at most ${COMMAND_BYTES_MAX} are taken`,
+        `the command has ${bytes.length} bytes on the wire; at most ${bytesText(COMMAND_BYTES_MAX)} are taken`,
       );
     }
     return {

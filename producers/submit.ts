@@ -3,6 +3,7 @@ import type { Partition, ResourceKey } from '../shared/command/identity.ts';
 import type { Observe } from '../shared/process/events.ts';
 import { backoffMs, inTime, type Clock, type Random } from '../shared/process/time.ts';
 import type { PublishResult, Transport } from '../shared/transport/transport.ts';
+import { outageWords, type OutageWords } from './outage-words.ts';
 import { PartitionQueue, type Held, type QueueLimits, type Series, type Submission } from './partition-queue.ts';
 import { causeOf, emptyCall, withPart, type PublishCall } from './publish-call.ts';
 import { openPublisherLink, type PublisherLink } from './publisher-link.ts';
@@ -32,7 +33,7 @@ export const SUBMIT_LIMITS: SubmitLimits = {
 };
 
 export interface SubmitterGiven {
-  readonly transport: Pick<Transport, 'openPublisher'>;
+  readonly transport: Pick<Transport, 'openPublisher' | 'traits'>;
   readonly types: SealGiven['types'];
   readonly system: SealGiven['system'];
   readonly observe: Observe;
@@ -74,6 +75,7 @@ class Dispatcher implements Submitter {
   readonly seal: Seal;
   private readonly given: SubmitterGiven;
   private readonly limits: SubmitLimits;
+  private readonly words: OutageWords;
   private readonly queues: readonly PartitionQueue[];
   private readonly link: PublisherLink;
   private readonly stop = new AbortController();
@@ -89,11 +91,15 @@ class Dispatcher implements Submitter {
   constructor(given: SubmitterGiven) {
     this.given = given;
     this.limits = { ...SUBMIT_LIMITS, ...given.limits };
+    this.words = outageWords(given.transport.traits.carriedBy);
     this.seal = openSeal({ types: given.types, system: given.system, now: () => given.clock.now() });
     const answered = (entry: Held) => {
       this.forget(entry);
     };
-    this.queues = Array.from({ length: given.system.partitions }, () => new PartitionQueue(this.limits, answered));
+    this.queues = Array.from(
+      { length: given.system.partitions },
+      () => new PartitionQueue(this.limits, this.words, answered),
+    );
     this.link = openPublisherLink({
       ...given,
       onOpen: () => {
@@ -161,7 +167,7 @@ class Dispatcher implements Submitter {
       answer({ kind: 'resource-held' });
     } else if (this.closing !== null || !queue.takesMore(nowMs)) {
       series?.closed.add(sealed.key);
-      answer(this.closing === null ? AWAY : STOPPING);
+      answer(this.closing === null ? this.words.away : STOPPING);
     } else {
       this.entries += 1;
       this.bytes += sealed.bytes.length;
@@ -286,5 +292,4 @@ class Dispatcher implements Submitter {
   }
 }
 
-const AWAY: Submission = { kind: 'not-accepted', reason: 'the broker cannot be reached', retry: 'later' };
 const STOPPING: Submission = { kind: 'not-accepted', reason: 'this process is stopping', retry: 'later' };

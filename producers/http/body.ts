@@ -1,5 +1,6 @@
 // Owns reading a body whole: bounded each and all together, UTF-8 proven, small ones parsed at once, large ones scanned as they arrive.
 import type { Readable } from 'node:stream';
+import { bytesText } from '../../shared/process/quantity.ts';
 import { Gathered } from './gathered.ts';
 import { JsonScan, type Element, type Scanned } from './json-scan.ts';
 import {
@@ -47,13 +48,15 @@ const SMALL_BYTES = 64 * 1024;
 
 export interface BodyReader {
   /** Never rejects; a connection that breaks leaves a problem that nobody will read. What is past a bound stays unread. */
-  read(stream: Readable, limit: number): Promise<ReadBody>;
+  read(stream: Readable, limit: number, holds: 'one' | 'many'): Promise<ReadBody>;
 }
+
+const TOO_LARGE = { one: 'command-too-large', many: 'body-too-large' } as const;
 
 export function openBodyReader(limits: BodyLimits): BodyReader {
   const held = { small: 0, large: 0 };
   return {
-    read: async (stream, limit) => {
+    read: async (stream, limit, holds) => {
       let account: keyof typeof held = 'small';
       let counted = 0;
       const count = (next: keyof typeof held, size: number): void => {
@@ -63,7 +66,7 @@ export function openBodyReader(limits: BodyLimits): BodyReader {
         counted = size;
       };
       const admit = (size: number): Problem | null => {
-        if (size > limit) return problem('body-too-large', `The body has more than ${limit} bytes.`);
+        if (size > limit) return problem(TOO_LARGE[holds], `The body has more than ${bytesText(limit)}.`);
         if (size <= TINY_BYTES) return null;
         count(size <= SMALL_BYTES ? 'small' : 'large', size);
         return held[account] > limits.bytesTogether
@@ -156,7 +159,7 @@ class Arriving {
       }
       case 'one':
         if (this.bytes.size > this.limits.singleBytes) {
-          return oneTooLarge(`It has ${this.bytes.size} bytes; at most ${this.limits.singleBytes} are read`);
+          return oneTooLarge(`It has ${this.bytes.size} bytes; at most ${bytesText(this.limits.singleBytes)} are read`);
         }
         if (isTooHeavy(scanned.weight)) return oneTooLarge(tooHeavy().detail);
         return parseBody(parseText(unmarked(this.bytes.whole()).toString('utf8')));

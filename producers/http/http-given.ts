@@ -6,6 +6,11 @@ import type { ResourceTypes } from '../../shared/resources/resource-type.ts';
 import type { OutcomeWatch } from '../outcome-watch.ts';
 import type { Submitter } from '../submit.ts';
 
+/** Of the request line and the headers. */
+export const HEADER_BYTES_MAX = 16 * 1024;
+/** Of one part of a path. */
+export const PARAMETER_LENGTH_MAX = 4 * 1024;
+
 export interface HttpLimits {
   /** Of one request with many commands. */
   readonly bodyBytes: number;

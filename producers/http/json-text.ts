@@ -2,6 +2,7 @@
 import { isUtf8 } from 'node:buffer';
 import { COMMAND_BYTES_MAX } from '../../shared/command/wire.ts';
 import { asError } from '../../shared/process/errors.ts';
+import { bytesText } from '../../shared/process/quantity.ts';
 import { JsonScan } from './json-scan.ts';
 
 /** Up to this size whatever stands there is parsed in some milliseconds. */
@@ -39,7 +40,10 @@ export function isTooHeavy(weight: number): boolean {
 }
 
 export function tooHeavy(): JsonText & { readonly kind: 'too-heavy' } {
-  return { kind: 'too-heavy', detail: `Its marks and quotes alone have more than ${COMMAND_BYTES_MAX} bytes` };
+  return {
+    kind: 'too-heavy',
+    detail: `Its marks and quotes alone have more than the ${bytesText(COMMAND_BYTES_MAX)} of a command`,
+  };
 }
 
 /** Without its byte order mark. */

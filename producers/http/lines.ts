@@ -1,5 +1,6 @@
 // Owns splitting a stream into lines as it arrives, in bounded memory: newline-delimited JSON, one command a line.
 import type { Readable } from 'node:stream';
+import { bytesText } from '../../shared/process/quantity.ts';
 import { fault, type Fault } from '../fault.ts';
 import { Gathered } from './gathered.ts';
 import type { LargeList } from './body.ts';
@@ -84,7 +85,7 @@ class Splitter {
   }
 
   private oversized(): Line {
-    const detail = `The line has ${this.restBytes} bytes; at most ${this.lineBytesMax} are read`;
+    const detail = `The line has ${this.restBytes} bytes; at most ${bytesText(this.lineBytesMax)} are read`;
     return { kind: 'unreadable', number: this.number, fault: fault('command-too-large', detail) };
   }
 }
@@ -143,7 +144,7 @@ const BYTES_AT_A_TIME = 64 * 1024;
 function readElement({ bytes }: LargeList, { from, to, weight }: Element, bytesMax: number): JsonText {
   const size = to - from;
   if (size > bytesMax) {
-    return { kind: 'too-heavy', detail: `The element has ${size} bytes; at most ${bytesMax} are read` };
+    return { kind: 'too-heavy', detail: `The element has ${size} bytes; at most ${bytesText(bytesMax)} are read` };
   }
   return isTooHeavy(weight) ? tooHeavy() : parseText(bytes.cut(from, to).toString('utf8'));
 }

@@ -4,12 +4,13 @@ import type { FastifyReply } from 'fastify';
 import { readDraft } from '../draft.ts';
 import { isFault, type Fault } from '../fault.ts';
 import { openSeries, type Series, type Submission } from '../partition-queue.ts';
+import { bytesText } from '../../shared/process/quantity.ts';
 import type { Clock } from '../../shared/process/time.ts';
 import type { Sealed } from '../seal.ts';
 import type { Exchange } from './commands.ts';
 import type { HttpGiven } from './http-given.ts';
 import type { Line } from './lines.ts';
-import { problem, STATUS, type ProblemCode } from './problem.ts';
+import { problem, STATUS } from './problem.ts';
 import { sendProblem } from './reply.ts';
 import { singleOnlyHeaders } from './request-headers.ts';
 
@@ -35,27 +36,38 @@ export async function postMany(given: HttpGiven, exchange: Exchange, many: ManyC
     );
   }
   const results = new Results();
-  const end = await submitAll(given, { form: exchange.form, lines: many.lines }, results);
+  const { request, reply, form } = exchange;
+  const end = await submitAll(given, { form, lines: many.lines, isBroken: () => request.raw.destroyed }, results);
   await results.complete();
+  if (end === 'broken') {
+    given.observe({ kind: 'upload-aborted', commands: results.texts.length });
+    return sendProblem(reply, problem('request-malformed', 'The body ended before it was whole.'));
+  }
   if (end !== 'whole') {
-    const detail = `Read up to a bound; what was read until then has its results here (${results.texts.length}).`;
-    return sendProblem(exchange.reply, problem(end, detail), { results: results.print('list') });
+    const bound = end === 'body-too-large' ? bytesText(given.limits.bodyBytes) : `${given.limits.commands} commands`;
+    const detail = `The body has more than ${bound}; what was read until then has its results here (${results.texts.length}).`;
+    return sendProblem(reply, problem(end, detail), { results: results.print('list') });
   }
   const type = many.answer === 'list' ? 'application/json; charset=utf-8' : 'application/x-ndjson; charset=utf-8';
-  return exchange.reply.code(STATUS.ok).header('content-type', type).send(results.print(many.answer));
+  return reply.code(STATUS.ok).header('content-type', type).send(results.print(many.answer));
 }
 
 interface Upload {
   readonly form: Exchange['form'];
   readonly lines: ManyCommands['lines'];
+  /** Whether the caller has gone, or sent what is no HTTP: then nobody reads an answer. */
+  isBroken(): boolean;
 }
 
+type End = 'whole' | 'broken' | 'body-too-large' | 'too-many-commands';
+
 /** Slowed by the submitter's bound, and so is the socket behind the lines. */
-async function submitAll(given: HttpGiven, upload: Upload, results: Results): Promise<'whole' | ProblemCode> {
+async function submitAll(given: HttpGiven, upload: Upload, results: Results): Promise<End> {
   const series = openSeries();
   const turnSometimes = turnEvery(TURN_MS, given.clock);
   for (;;) {
-    const read = await upload.lines.next();
+    const read = await nextLines(upload);
+    if (read === 'broken') return 'broken';
     if (read.done === true) return read.value === 'whole' ? 'whole' : 'body-too-large';
     for (const line of read.value) {
       if (results.texts.length >= given.limits.commands) return 'too-many-commands';
@@ -65,6 +77,19 @@ async function submitAll(given: HttpGiven, upload: Upload, results: Results): Pr
       if (turning !== undefined) await turning;
     }
     await turnSometimes();
+  }
+}
+
+/** A caller who goes away is no fault of ours. */
+async function nextLines({
+  lines,
+  isBroken,
+}: Upload): Promise<Awaited<ReturnType<Upload['lines']['next']>> | 'broken'> {
+  try {
+    return await lines.next();
+  } catch (thrown) {
+    if (isBroken()) return 'broken';
+    throw thrown;
   }
 }
 
@@ -139,9 +164,10 @@ class Results {
       this.finish(at, { line, id, status: 'accepted', partition, position });
       return;
     }
-    const code = submission.kind === 'resource-held' ? { code: submission.kind } : {};
-    const status = submission.kind === 'resource-held' ? 'not-accepted' : submission.kind;
-    this.finish(at, { line, id, status, ...code, ...this.detailed(detailOf(submission)) });
+    const code = submission.kind;
+    // What a caller does next depends on the status; the code tells why.
+    const status = code === 'resource-held' || code === 'refused-busy' ? 'not-accepted' : code;
+    this.finish(at, { line, id, status, code, ...this.detailed(detailOf(submission)) });
   }
 
   async complete(): Promise<void> {

@@ -123,7 +123,7 @@ const FIXED: Readonly<Record<string, JsonSchema>> = {
       status: { enum: ['accepted', 'invalid', 'not-accepted', 'outcome-unknown', 'not-attempted'] },
       partition: { type: 'integer' },
       position: placeInLog,
-      code: text('why it is invalid, or was not accepted'),
+      code: text('why it was not accepted: a code of problems, or not-attempted; stands with every other status'),
       detail: text('the same as a sentence'),
       pointer: text('where in the command (RFC 6901)'),
     },

@@ -36,6 +36,11 @@ const json = (schema: JsonSchema): Content => ({ 'application/json': { schema } 
 const list = (items: JsonSchema): JsonSchema => ({ type: 'array', items, maxItems: 50_000 });
 const line = (of: JsonSchema): JsonSchema => ({ ...of, description: 'one JSON document per line' });
 
+const PREFER =
+  'wait=5: answer with the outcome. A wait longer than the setting ONELANE_WAIT (30 seconds unless it is set) is cut to that, and the ' +
+  'answer says in Preference-Applied for how long it would have waited; a wait that is no whole number is ignored. It is not applied ' +
+  'to many commands: they are answered when all are stored or refused, without Preference-Applied.';
+
 /** By operationId. */
 const OPERATIONS: Readonly<Record<string, Documented>> = {
   postCommands: {
@@ -51,7 +56,7 @@ const OPERATIONS: Readonly<Record<string, Documented>> = {
         'Idempotency-Key': { type: 'string', description: 'the id is derived from it and the source' },
         'If-Match': { type: 'string', description: '"7": the expected revision' },
         'If-None-Match': { type: 'string', description: '*: the resource must not exist' },
-        Prefer: { type: 'string', description: 'wait=5: answer with the outcome; at most 30 seconds' },
+        Prefer: { type: 'string', description: PREFER },
       },
     },
     answers: {

@@ -32,7 +32,11 @@ export const PROBLEMS = {
     title: 'This header is for a single command',
     advice: 'Give each command an id, or an expectedrevision, of its own.',
   },
-  'query-invalid': { status: 400, title: 'The query cannot be read', advice: 'Correct the parameters that are named.' },
+  'query-invalid': {
+    status: 400,
+    title: 'A parameter cannot be read',
+    advice: 'Correct the parameters that are named.',
+  },
   'after-invalid': {
     status: 400,
     title: 'The after token cannot be read',
@@ -107,6 +111,11 @@ export const PROBLEMS = {
     title: 'This content type is not taken',
     advice:
       'Send application/json, application/cloudevents+json, application/cloudevents-batch+json or application/x-ndjson, not compressed.',
+  },
+  'expectation-failed': {
+    status: 417,
+    title: 'This expectation cannot be met',
+    advice: 'Leave out the header Expect, or send Expect: 100-continue.',
   },
   'command-malformed': {
     status: 422,

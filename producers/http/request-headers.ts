@@ -13,7 +13,7 @@ export interface CommandHeaders {
 const KEY = /^[\x21-\x7e](?:[\x20-\x7e]{0,254}[\x21-\x7e])?$/;
 const STRONG_TAG = /^"([0-9]{1,15})"$/;
 const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
-const WAIT = /(?:^|[,;])\s*wait\s*=\s*"?([0-9]{1,6})"?\s*(?=$|[,;])/i;
+const WAIT = /(?:^|[,;])\s*wait\s*=\s*"?([0-9]+)"?\s*(?=$|[,;])/i;
 
 export function readCommandHeaders(headers: IncomingHttpHeaders, waitMsMax: number): CommandHeaders | Fault {
   const idempotencyKey = keyOf(headers['idempotency-key']);

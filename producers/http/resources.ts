@@ -50,8 +50,14 @@ function subjectWrong(resource: AnyResourceType, subject: string): Problem | nul
   if (invalid !== null) return problem('subject-invalid', `${invalid}.`);
   const canonical = resource.rows.canonicalSubject(subject);
   if (canonical === subject) return null;
-  if (canonical === null) return problem('resource-unknown', `"${subject}" cannot be the key of such a resource.`);
+  if (canonical === null)
+    return problem('resource-unknown', `"${subject}" cannot be the key of such a resource${slashed(subject)}.`);
   return problem('subject-not-canonical', `"${subject}" is written "${canonical}".`);
+}
+
+/** Slashes may stand in an id, so one at the end of a path is taken as it is. */
+function slashed(subject: string): string {
+  return subject.endsWith('/') ? ': the slash at its end is part of the id' : '';
 }
 
 /** Why the effect of the command cannot be read, or null: it has its outcome. */
@@ -87,7 +93,10 @@ async function sendState(
   try {
     const row = await inPatience(given, readResource(given.database, resource.rows, subject));
     if (row === null)
-      return sendProblem(reply, problem('resource-unknown', `There is no ${resource.contract.type}/${subject}.`));
+      return sendProblem(
+        reply,
+        problem('resource-unknown', `There is no ${resource.contract.type}/${subject}${slashed(subject)}.`),
+      );
     reply.header('etag', `"${row.revision}"`).header('cache-control', 'no-cache');
     return reply.code(STATUS.ok).header('content-type', JSON_TYPE).send(stateText(row.state));
   } catch (thrown) {

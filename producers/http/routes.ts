@@ -1,13 +1,15 @@
 // Owns the table of routes: what each takes, what it answers, and how its body is read.
+import { METHODS } from 'node:http';
 import type { Readable } from 'node:stream';
-import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
-import { z } from 'zod';
 import { openBodyReader, type ReadBody } from './body.ts';
 import { getCommand, postOne } from './commands.ts';
 import type { HttpGiven } from './http-given.ts';
 import { linesOfLargeList, linesOfList, readLines } from './lines.ts';
 import { postMany, type ManyCommands } from './many-commands.ts';
+import { commandPath, commandQuery, resourcePath, resourceQuery, strayQuery, waitMsOf } from './parameters.ts';
+import { withHint } from './paths.ts';
 import { problem, type Problem } from './problem.ts';
 import { sendProblem } from './reply.ts';
 import { getResource } from './resources.ts';
@@ -19,22 +21,19 @@ export interface RoutesGiven extends HttpGiven {
 /** A body as its content type wants it read. */
 type CommandsBody = ReadBody | { readonly kind: 'lines'; readonly lines: ManyCommands['lines'] };
 
-const waitSeconds = (maxMs: number) =>
-  z.coerce
-    .number()
-    .min(0)
-    .max(maxMs / 1_000)
-    .default(0);
-const idText = z.string().min(1).max(256);
-const sourceText = z.string().min(1).max(1_024);
-
 export function commandRoutes(app: FastifyInstance, given: RoutesGiven): void {
   readBodies(app, given);
   const uploads = { running: 0 };
+  const { waitMs } = given.limits;
   app.route({
     method: 'POST',
     url: '/v1/commands',
     schema: { operationId: 'postCommands', summary: 'Submit one command, or many' },
+    // Before the body is read: nothing of it is stored then.
+    onRequest: async (request, reply) => {
+      const stray = strayQuery(request.query);
+      if (stray !== null) await sendProblem(reply, stray);
+    },
     handler: async (request, reply) => postCommands(given, { request, reply, uploads }),
   });
   const typed = app.withTypeProvider<ZodTypeProvider>();
@@ -44,18 +43,13 @@ export function commandRoutes(app: FastifyInstance, given: RoutesGiven): void {
     schema: {
       operationId: 'getCommand',
       summary: 'What became of a command',
-      params: z.object({ id: idText }),
-      querystring: z.object({
-        wait: waitSeconds(given.limits.waitMs),
-        after: z.string().max(4_096).optional(),
-        resource: z.string().max(1_024).optional(),
-        source: sourceText.optional(),
-      }),
+      params: commandPath,
+      querystring: commandQuery(waitMs),
     },
     handler: async ({ params, query }, reply) =>
       getCommand(given, reply, {
         id: params.id,
-        waitMs: query.wait * 1_000,
+        waitMs: waitMsOf(query, waitMs),
         after: query.after,
         resource: query.resource,
         source: query.source,
@@ -73,16 +67,8 @@ function resourceRoute(app: FastifyInstance, given: RoutesGiven): void {
     schema: {
       operationId: 'getResource',
       summary: 'The state of a resource',
-      params: z.object({ type: z.string(), '*': z.string().min(1) }),
-      querystring: z.object({
-        after: idText.optional(),
-        source: sourceText.optional(),
-        wait: z.coerce
-          .number()
-          .min(0)
-          .max(given.limits.waitMs / 1_000)
-          .default(WAIT_AFTER_SECONDS),
-      }),
+      params: resourcePath,
+      querystring: resourceQuery(given.limits.waitMs),
     },
     handler: async ({ params, query }, reply) =>
       getResource(given, reply, {
@@ -90,23 +76,21 @@ function resourceRoute(app: FastifyInstance, given: RoutesGiven): void {
         subject: params['*'],
         after: query.after,
         source: query.source,
-        waitMs: query.wait * 1_000,
+        waitMs: waitMsOf(query, given.limits.waitMs),
       }),
   });
 }
-
-/** Who asks to read a write wants it read: a wait is the default. */
-const WAIT_AFTER_SECONDS = 5;
 
 /** How each content type is read; others get 415. Bodies are parsed once, and by nobody else. */
 function readBodies(app: FastifyInstance, given: HttpGiven): void {
   const { limits } = given;
   const { singleBytes, bodiesBytes, commands } = limits;
   const bodies = openBodyReader({ singleBytes, bytesTogether: bodiesBytes, elements: commands });
-  const whole = (limit: number) => (_request: FastifyRequest, stream: Readable) => bodies.read(stream, limit);
+  const whole = (limit: number, holds: 'one' | 'many') => (_request: FastifyRequest, stream: Readable) =>
+    bodies.read(stream, limit, holds);
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser(['application/json', 'application/cloudevents-batch+json'], whole(limits.bodyBytes));
-  app.addContentTypeParser('application/cloudevents+json', whole(limits.singleBytes));
+  app.addContentTypeParser(['application/json', 'application/cloudevents-batch+json'], whole(limits.bodyBytes, 'many'));
+  app.addContentTypeParser('application/cloudevents+json', whole(limits.singleBytes, 'one'));
   app.addContentTypeParser(
     ['application/x-ndjson', 'application/ndjson', 'application/jsonl'],
     (_request, stream, done) => {
@@ -150,7 +134,10 @@ async function answerBody(
   if (many.count > given.limits.commands) {
     return sendProblem(
       reply,
-      problem('too-many-commands', `The array has ${many.count} commands; nothing was stored.`),
+      problem(
+        'too-many-commands',
+        `The array has ${many.count} commands; at most ${given.limits.commands} are taken, and nothing was stored.`,
+      ),
     );
   }
   if (uploads.running >= given.limits.uploads) {
@@ -207,15 +194,16 @@ function refuseOtherMethods(app: FastifyInstance): void {
     ['/metrics', 'GET, HEAD'],
     ['/openapi.json', 'GET, HEAD'],
   ];
-  const methods: HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
+  for (const method of METHODS) if (!app.supportedMethods.includes(method)) app.addHttpMethod(method);
   for (const [url, allow] of known) {
     app.route({
-      method: methods.filter((method) => !allow.split(', ').includes(method)),
+      method: app.supportedMethods.filter((method) => !allow.split(', ').includes(method)),
       url,
       schema: { hide: true },
       onRequest: async (request, reply) => {
         reply.header('allow', allow);
-        await sendProblem(reply, problem('method-not-allowed', `${request.method} is not possible here.`));
+        const detail = withHint(`${request.method} is not possible here`, request.url);
+        await sendProblem(reply, problem('method-not-allowed', detail));
       },
       handler: async (_request, reply) => reply,
     });

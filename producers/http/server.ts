@@ -13,9 +13,10 @@ import type { Transport } from '../../shared/transport/transport.ts';
 import { openFullHolds, type FullHolds, type HeldLimits } from '../full-holds.ts';
 import { openOutcomeWatch, type CommitHere, type OutcomeWatch, type WatchLimits } from '../outcome-watch.ts';
 import { openSubmitter, type SubmitLimits, type Submitter } from '../submit.ts';
-import { answerBadUrl, answerBrokenRequest, answerErrors } from './errors.ts';
+import { answerBrokenRequest, answerOddRequests } from './broken-requests.ts';
+import { answerBadUrl, answerErrors } from './errors.ts';
 import { healthRoutes, type HealthGiven } from './health.ts';
-import { HTTP_LIMITS, type HttpLimits } from './http-given.ts';
+import { HEADER_BYTES_MAX, HTTP_LIMITS, PARAMETER_LENGTH_MAX, type HttpLimits } from './http-given.ts';
 import { describeApi, openApiRoute } from './openapi.ts';
 import { commandRoutes } from './routes.ts';
 
@@ -25,7 +26,7 @@ export interface ProducerServerGiven {
   readonly port: number;
   readonly database: Database;
   readonly system: System;
-  readonly transport: Pick<Transport, 'openPublisher' | 'ends'>;
+  readonly transport: Pick<Transport, 'openPublisher' | 'ends' | 'traits'>;
   readonly types: ResourceTypes;
   readonly metrics: HealthGiven['metrics'];
   readonly observe: Observe;
@@ -60,8 +61,6 @@ export class CannotListen extends OnelaneError {
 const HEADERS_MS = 20_000;
 const REQUEST_MS = 300_000;
 const KEEP_ALIVE_MS = 72_000;
-const HEADER_BYTES_MAX = 16 * 1024;
-const PARAM_LENGTH_MAX = 4 * 1024;
 const CONNECTIONS_MAX = 20_000;
 
 export function producerServer(given: ProducerServerGiven): ProducerServer {
@@ -156,8 +155,8 @@ function buildApp(given: ProducerServerGiven, submitter: Submitter, watch: Outco
     keepAliveTimeout: KEEP_ALIVE_MS,
     forceCloseConnections: 'idle',
     return503OnClosing: false,
-    routerOptions: { maxParamLength: PARAM_LENGTH_MAX },
-    http: { maxHeaderSize: HEADER_BYTES_MAX, headersTimeout: HEADERS_MS },
+    routerOptions: { maxParamLength: PARAMETER_LENGTH_MAX },
+    http: { maxHeaderSize: HEADER_BYTES_MAX, headersTimeout: HEADERS_MS, requireHostHeader: false },
     frameworkErrors: answerBadUrl,
     clientErrorHandler: answerBrokenRequest,
   });
@@ -165,6 +164,7 @@ function buildApp(given: ProducerServerGiven, submitter: Submitter, watch: Outco
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
   answerErrors(app, given.observe);
+  answerOddRequests(app);
   const wanted = { ...HTTP_LIMITS, ...given.limits?.http };
   // One body of the largest size must fit, whatever that size is set to.
   const limits = { ...wanted, bodiesBytes: Math.max(wanted.bodiesBytes, wanted.bodyBytes) };

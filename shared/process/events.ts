@@ -72,6 +72,8 @@ export type OnelaneEvent =
       readonly attempt: number;
       readonly cause: Error;
     }
+  /** The caller went away, or sent what is no HTTP; so many commands had been read until then. */
+  | { readonly kind: 'upload-aborted'; readonly commands: number }
   | { readonly kind: 'request-failed'; readonly code: string; readonly cause: Error }
   // process
   | { readonly kind: 'migrated'; readonly from: number; readonly to: number }

@@ -13,6 +13,7 @@ const LEVELS: Partial<Record<OnelaneEvent['kind'], Level>> = {
   'log-pruned': 'debug',
   'service-started': 'debug',
   'service-stopped': 'debug',
+  'upload-aborted': 'debug',
   'batch-narrowed': 'warn',
   'command-parked': 'warn',
   'stray-kept': 'warn',

@@ -22,6 +22,12 @@ export function printSize(bytes: number): string {
   return printed(bytes, SIZE_BYTES);
 }
 
+/** For a sentence: 67,108,864 → `67108864 bytes (64MiB)`; 1,001 → `1001 bytes`. */
+export function bytesText(bytes: number): string {
+  const short = printSize(bytes);
+  return short === `${bytes}B` ? `${bytes} bytes` : `${bytes} bytes (${short})`;
+}
+
 function scaled(text: string, units: Readonly<Record<string, number>>): number | null {
   const parts = /^(\d{1,15}(?:\.\d{1,6})?) ?([A-Za-z]{1,3})$/.exec(text);
   const factor = units[parts?.[2] ?? ''];

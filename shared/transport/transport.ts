@@ -12,6 +12,8 @@ export interface Transport {
     readonly positions: 'stored' | 'lane';
     /** `by-lease`: the caller says through `mine` which partitions to read. `itself`: the broker's group does, `mine` is ignored. */
     readonly assigns: 'itself' | 'by-lease';
+    /** What a caller is told that cannot be reached, or has not answered: `the database`. */
+    readonly carriedBy: string;
   };
   /** Makes the log with this many partitions, or checks that it is the one we know. Idempotent, safe when two start at once. */
   provision(partitions: number): Promise<void>;

@@ -15,7 +15,7 @@ const PATIENCE_MS = 30_000;
 export function kafkaFixture(name: string, brokers: () => readonly string[]): ConformanceFixture {
   return {
     name,
-    traits: { positions: 'stored', assigns: 'itself' },
+    traits: { positions: 'stored', assigns: 'itself', carriedBy: 'the broker' },
     abilities: ['away', 'lost-answers', 'recreate', 'recreate-live', 'truncate', 'connections', 'inbox-bytes'],
     patienceMs: PATIENCE_MS,
     // Long enough to be a member of the group again after an outage.

@@ -13,7 +13,7 @@ import { cannot, type ConformanceFixture } from './suite/fixture.ts';
 export function memoryFixture(wrap: (transport: Transport, log: MemoryLog) => Transport = same): ConformanceFixture {
   return {
     name: 'memory',
-    traits: { positions: 'stored', assigns: 'by-lease' },
+    traits: { positions: 'stored', assigns: 'by-lease', carriedBy: 'the log in memory' },
     abilities: ['away', 'lost-answers', 'recreate', 'recreate-live', 'truncate'],
     patienceMs: 5_000,
     quietMs: 30,

@@ -12,7 +12,7 @@ const DAY_MS = 86_400_000;
 
 export const postgresFixture: ConformanceFixture = {
   name: 'postgres',
-  traits: { positions: 'stored', assigns: 'by-lease' },
+  traits: { positions: 'stored', assigns: 'by-lease', carriedBy: 'the database' },
   abilities: ['away', 'lost-answers', 'recreate', 'recreate-live', 'truncate', 'connections', 'inbox-bytes'],
   patienceMs: 20_000,
   quietMs: 150,

@@ -68,7 +68,7 @@ export function kafkaTransport(given: KafkaTransportGiven): KafkaTransport {
   };
   refuseUnreadable(topic);
   return {
-    traits: { positions: 'stored', assigns: 'itself' },
+    traits: { positions: 'stored', assigns: 'itself', carriedBy: 'the broker' },
     async provision(partitions) {
       const wanted = { topic, partitions, replication: given.replication, retentionMs: given.retentionMs };
       const { retentionMs } = await view.ask((admin) => provisionTopic(admin, wanted, { observe, clock }));

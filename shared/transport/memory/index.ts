@@ -30,7 +30,7 @@ export function createMemoryLog(options: MemoryLogOptions = {}): MemoryLog {
 export function memoryTransport(log: MemoryLog, options: MemoryTransportOptions = {}): Transport {
   const given = { log, systemId: options.systemId ?? null, clock: options.clock ?? systemClock };
   return {
-    traits: { positions: 'stored', assigns: 'by-lease' },
+    traits: { positions: 'stored', assigns: 'by-lease', carriedBy: 'the log in memory' },
     provision: (partitions) => soon(() => log.provision(partitions)),
     openPublisher: () =>
       soon((): Publisher => {

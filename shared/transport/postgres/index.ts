@@ -48,7 +48,7 @@ export function postgresTransport(given: PostgresTransportGiven): PostgresTransp
     }
   };
   return {
-    traits: { positions: 'stored', assigns: 'by-lease' },
+    traits: { positions: 'stored', assigns: 'by-lease', carriedBy: 'the database' },
     provision: (partitions) => provisionLog(database, partitions),
     openPublisher: () => openPublisher(given, hintHere),
     async openSubscription(mine) {

@@ -1,4 +1,5 @@
 // Proves that bad input gets a clear problem with a code, stores nothing, and never ends the process.
+import { connect } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { httpBundle, type HttpBundle } from '../../support/producers/http-bundle.ts';
 import { sendRaw } from '../../support/producers/raw-http.ts';
@@ -74,6 +75,29 @@ describe('a command that cannot be taken', () => {
     expect(answer.body['detail']).toMatch(/\S/);
   });
 
+  it.each([
+    [{}, '/type: is missing: it must be a string.'],
+    [{ type: 'account.deposit' }, '/subject: is missing: it must be a string.'],
+    [{ type: 'account.deposit', subject: '1' }, '/data: is missing, or null: it must be an object.'],
+    [{ ...deposit, data: {} }, '/data/amount: is missing: it must be a number.'],
+    [{ ...deposit, specversion: '1.0' }, '/id: is missing: it must be a string.'],
+    [{ ...deposit, subject: null }, '/subject: is null: it must be a string.'],
+    [{ ...deposit, data: { amount: '1' } }, '/data/amount: is a string: it must be a number.'],
+  ])('says what each field must be, also one that is not there: %j', async (command, sentence) => {
+    const { status, body } = await bundle.post(command);
+    expect(status).toBe(422);
+    expect(String(body['detail']).startsWith(sentence)).toBe(true);
+    expect(JSON.stringify(body)).not.toContain('undefined');
+  });
+
+  it('as one of many lines, is told what it lacks in the same words', async () => {
+    const { text } = await bundle.post('{"type":"account.deposit"}', { 'content-type': 'application/x-ndjson' });
+    expect(JSON.parse(text)).toMatchObject({
+      pointer: '/subject',
+      detail: '/subject: is missing: it must be a string',
+    });
+  });
+
   it('names the canonical form', async () => {
     expect((await bundle.post({ ...deposit, subject: '007' })).body['detail']).toContain('"7"');
   });
@@ -129,6 +153,8 @@ describe('a request that cannot be taken', () => {
     ['DELETE', '/v1/commands/x', 'GET, HEAD'],
     ['POST', '/v1/resources/account/1', 'GET, HEAD'],
     ['POST', '/metrics', 'GET, HEAD'],
+    ['PROPFIND', '/v1/commands', 'POST'],
+    ['OPTIONS', '/v1/commands/x', 'GET, HEAD'],
   ])('has the wrong method: %s %s', async (method, path, allow) => {
     const answer = await bundle.call(path, { method });
     expect(answer).toMatchObject({ status: 405, body: { code: 'method-not-allowed' } });
@@ -152,7 +178,21 @@ describe('a request that cannot be taken', () => {
   it.each([
     ['GARBAGE\r\n\r\n', 400, 'request-malformed'],
     [`GET / HTTP/1.1\r\nHost: x\r\nX: ${'y'.repeat(40_000)}\r\n\r\n`, 431, 'headers-too-large'],
-    ['GET / HTTP/1.1\r\n\r\n', 400, null],
+    ['GET / HTTP/1.1\r\n\r\n', 400, 'request-malformed'],
+    ['GET /health/live HTTP/1.1\r\n\r\n', 400, 'request-malformed'],
+    ['CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n', 405, 'method-not-allowed'],
+    [`GET /${'y'.repeat(40_000)} HTTP/1.1\r\nHost: x\r\n\r\n`, 431, 'headers-too-large'],
+    ['GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n', 400, 'url-invalid'],
+    [`GET /v1/commands/${'y'.repeat(5_000)} HTTP/1.1\r\nHost: x\r\n\r\n`, 414, 'url-too-long'],
+    ['POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Type: text/x\r\nContent-Length: 2\r\n\r\n{}', 404, 'route-unknown'],
+    ['QUERY /v1/commands/x HTTP/1.1\r\nHost: x\r\n\r\n', 405, 'method-not-allowed'],
+    ['TRACE /v1/commands HTTP/1.1\r\nHost: x\r\n\r\n', 405, 'method-not-allowed'],
+    ['QUERY /nowhere HTTP/1.1\r\nHost: x\r\n\r\n', 404, 'route-unknown'],
+    [
+      'POST /v1/commands HTTP/1.1\r\nHost: x\r\nExpect: gold\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}',
+      417,
+      'expectation-failed',
+    ],
     ['POST /v1/commands HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n', 400, 'request-malformed'],
     [
       'POST /v1/commands HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n',
@@ -162,12 +202,29 @@ describe('a request that cannot be taken', () => {
     [
       'POST /v1/commands HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n',
       400,
-      null,
+      'request-malformed',
     ],
-  ])('is not HTTP: %j', async (bytes, status, code) => {
+  ])('that no handler sees is answered by a problem document, too: %j', async (bytes, status, code) => {
     const answer = await sendRaw(bundle.url, bytes);
     expect(answer.status).toBe(status);
-    if (code !== null) expect(answer.text).toContain(`"code":"${code}"`);
+    expect(answer.text).toMatch(/^content-type: application\/problem\+json/im);
+    expect(answer.text).toContain(`"status":${status}`);
+    expect(answer.text).toContain(`"code":"${code}"`);
+  });
+
+  it('may have no Host in HTTP/1.0', async () => {
+    expect((await sendRaw(bundle.url, 'GET /health/live HTTP/1.0\r\n\r\n')).status).toBe(200);
+  });
+
+  it('that is not HTTP is answered behind one that was, on the same connection', async () => {
+    const { hostname, port } = new URL(bundle.url);
+    const socket = connect(Number(port), hostname);
+    const answers = socket.setEncoding('latin1')[Symbol.asyncIterator]();
+    socket.write('GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n');
+    expect((await answers.next()).value).toMatch(/^HTTP\/1\.1 200/);
+    socket.write('GARBAGE\r\n\r\n');
+    expect((await answers.next()).value).toMatch(/^HTTP\/1\.1 400[^]*"code":"request-malformed"/);
+    socket.destroy();
   });
 
   it('ends before its body is whole', async () => {

@@ -52,7 +52,7 @@ describe('a held resource', () => {
     expect(results.map((each): unknown => JSON.parse(each))).toMatchObject([
       { line: 1, status: 'not-accepted', code: 'resource-held', id: expect.any(String) },
       { line: 2, status: 'accepted' },
-      { line: 3, status: 'not-attempted' },
+      { line: 3, status: 'not-attempted', code: 'not-attempted' },
     ]);
   });
 

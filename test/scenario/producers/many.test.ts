@@ -150,13 +150,18 @@ describe('a gap', () => {
     const before = bundle.post([line(1), line(2), line(1)].join('\n'), NDJSON);
     const results = resultsOf((await before).text);
     expect(statuses(results)).toEqual(['not-accepted', 'not-accepted', 'not-attempted']);
+    expect(results.map((each) => each['code'])).toEqual(['not-accepted', 'not-accepted', 'not-attempted']);
     expect(bundle.lane.commands()).toEqual([]);
   });
 
   it('that nobody can see through is told with the id to repeat with', async () => {
     bundle.fault = 'unknown-stored';
     const results = resultsOf((await bundle.post([line(1), line(1)].join('\n'), NDJSON)).text);
-    expect(results[0]).toMatchObject({ status: 'outcome-unknown', id: expect.any(String) });
+    expect(results[0]).toMatchObject({
+      status: 'outcome-unknown',
+      code: 'outcome-unknown',
+      id: expect.any(String),
+    });
     bundle.fault = 'none';
     await expect.poll(async () => (await bundle.post(JSON.parse(line(1)))).status, { timeout: 5_000 }).toBe(202);
     expect(bundle.lane.commands().map((command) => command.id)).toContain(results[0]?.['id']);
@@ -167,6 +172,7 @@ describe('the bounds', () => {
   it('too many commands: 413, with the results of those that were read', async () => {
     const answer = await bundle.post(Array.from({ length: 1_001 }, (_, at) => line(at)).join('\n'), NDJSON);
     expect(answer).toMatchObject({ status: 413, body: { code: 'too-many-commands' } });
+    expect(answer.body['detail']).toMatch(/^The body has more than 1000 commands; .*results.*\(1000\)\./);
     expect(answer.body['results']).toHaveLength(1_000);
     expect(bundle.lane.commands()).toHaveLength(1_000);
   });
@@ -174,13 +180,19 @@ describe('the bounds', () => {
   it('an array with too many stores none', async () => {
     const answer = await bundle.post(`[${Array.from({ length: 1_001 }, (_, at) => line(at)).join(',')}]`);
     expect(answer).toMatchObject({ status: 413, body: { code: 'too-many-commands' } });
+    expect(answer.body['detail']).toMatch(
+      /^The array has 1001 commands; at most 1000 are taken, and nothing was stored\./,
+    );
     expect(bundle.lane.commands()).toHaveLength(0);
   });
 
   it('a body too large: 413', async () => {
     const answer = await bundle.post(`${line(1)}\n${' '.repeat(20_100_000)}`, NDJSON);
-    expect(answer).toMatchObject({ status: 413, body: { code: 'body-too-large' } });
-    expect((await bundle.post(`[${' '.repeat(20_100_000)}]`)).body['code']).toBe('body-too-large');
+    const list = await bundle.post(`[${' '.repeat(20_100_000)}]`);
+    for (const { status, body } of [answer, list]) {
+      expect([status, body['code']]).toEqual([413, 'body-too-large']);
+      expect(body['detail']).toMatch(/^The body has more than 20000000 bytes/);
+    }
   });
 
   it('a line too large is alone', async () => {
@@ -191,6 +203,14 @@ describe('the bounds', () => {
       'command-too-large',
       'accepted',
     ]);
+    expect(results[1]?.['detail']).toContain('at most 262144 bytes (256KiB)');
+  });
+
+  it('a single event too large is no body of many: the limit of one command is told', async () => {
+    const headers = { 'content-type': 'application/cloudevents+json' };
+    const answer = await bundle.post(`{${' '.repeat(2 * 1024 * 1024)}`, headers);
+    expect(answer).toMatchObject({ status: 413, body: { code: 'command-too-large' } });
+    expect(answer.body['detail']).toContain('2097152 bytes (2MiB)');
   });
 });
 
@@ -269,6 +289,10 @@ describe('lines as a stream', () => {
         .toBe(2)
         .then(() => post.destroy(new Error('gone')));
     });
+    await expect
+      .poll(() => bundle.events.find((event) => event.kind === 'upload-aborted'))
+      .toMatchObject({ commands: 2 });
+    expect(bundle.events.filter((event) => event.kind === 'request-failed')).toEqual([]);
     expect((await bundle.call('/health/ready')).status).toBe(200);
     expect(bundle.lane.commands()).toHaveLength(2);
   });

@@ -105,13 +105,10 @@ describe('GET /v1/commands/{id}', () => {
     expect((await bundle.call(path)).status).toBe(404);
   });
 
-  it.each(['wait=-1', 'wait=31', 'wait=x', 'resource=&wait=99'])(
-    'refuses a query that cannot be read: %s',
-    async (query) => {
-      const answer = await bundle.call(`/v1/commands/x?${query}`);
-      expect(answer).toMatchObject({ status: 400, body: { code: 'query-invalid', pointer: '/wait' } });
-    },
-  );
+  it.each(['wait=-1', 'wait=x', 'resource=&wait=x'])('refuses a query that cannot be read: %s', async (query) => {
+    const answer = await bundle.call(`/v1/commands/x?${query}`);
+    expect(answer).toMatchObject({ status: 400, body: { code: 'query-invalid', pointer: '/wait' } });
+  });
 
   it.each(['x', 'W10', encodeURIComponent('[1]'), 'A'.repeat(3_000)])(
     'refuses a token that is not ours',

@@ -18,7 +18,7 @@ export const ANSWER_LOST: Fate = { stored: 0, rest: 'stored', answer: 'lost' };
 export const NEVER_ARRIVES: Fate = { stored: 0, rest: 'unknown', answer: 'given' };
 export const REFUSED: Fate = { stored: 0, rest: 'refused', answer: 'given' };
 
-export interface FaultyTransport extends Pick<Transport, 'openPublisher'> {
+export interface FaultyTransport extends Pick<Transport, 'openPublisher' | 'traits'> {
   /** Every call, as it was made. */
   readonly calls: (readonly Routed[])[];
   /** Partitions that had two publishes in flight at a time; must stay empty. */
@@ -34,6 +34,7 @@ export function faultyTransport(log: MemoryLog): FaultyTransport {
   const inner = memoryTransport(log);
   const busy = new Set<Partition>();
   const faulty: FaultyTransport = {
+    traits: { ...inner.traits, carriedBy: 'the database' },
     calls: [],
     overlaps: [],
     fate: () => GOES_WELL,

@@ -30,13 +30,15 @@ test('an event is one line: its kind, its level, its fields, errors in words', (
   ]);
 });
 
-test('what happens all the time is told only to who asks for it', () => {
-  const claimed: OnelaneEvent = { kind: 'lane-claimed', partition: 0, epoch: 1n, claims: 1 };
+test.each<OnelaneEvent>([
+  { kind: 'lane-claimed', partition: 0, epoch: 1n, claims: 1 },
+  { kind: 'upload-aborted', commands: 7 },
+])('what happens all the time, or is the doing of a caller, is told only to who asks for it: $kind', (event) => {
   const { observe, lines } = bundle();
-  observe(claimed);
+  observe(event);
   expect(lines).toEqual([]);
   const loud = bundle('debug');
-  loud.observe(claimed);
+  loud.observe(event);
   expect(loud.lines).toHaveLength(1);
 });
 

@@ -1,6 +1,6 @@
 // Proves how spans and sizes are read and printed.
 import { expect, test } from 'vitest';
-import { printSize, printSpan, sizeBytes, spanMs } from '../../../shared/process/quantity.ts';
+import { bytesText, printSize, printSpan, sizeBytes, spanMs } from '../../../shared/process/quantity.ts';
 
 test.each([
   ['500ms', 500],
@@ -36,4 +36,9 @@ test('what is printed reads back as the same, in the largest unit that fits', ()
   expect(printSpan(0)).toBe('0ms');
   expect(printSize(67_108_864)).toBe('64MiB');
   for (const ms of [0, 1, 999, 60_000, 90_000_000]) expect(spanMs(printSpan(ms))).toBe(ms);
+});
+
+test('in a sentence a size has its unit, and is short where that is exact', () => {
+  expect(bytesText(67_108_864)).toBe('67108864 bytes (64MiB)');
+  expect(bytesText(1_001)).toBe('1001 bytes');
 });

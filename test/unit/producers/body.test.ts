@@ -11,7 +11,7 @@ function bundle() {
   /** A body that has sent so much and does not end. */
   const begin = (size: number): { readonly read: Promise<ReadBody>; end(rest: string): Promise<ReadBody> } => {
     const stream = new PassThrough({ highWaterMark: LIMIT });
-    const read = bodies.read(stream, LIMIT);
+    const read = bodies.read(stream, LIMIT, 'many');
     stream.write(' '.repeat(size));
     return {
       read,

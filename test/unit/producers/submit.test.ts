@@ -207,6 +207,19 @@ describe('an outage', () => {
     expect(events.map((event) => event.kind)).toEqual(['publish-failed']);
   });
 
+  it.each([
+    [REFUSED, { kind: 'not-accepted', reason: 'the database cannot be reached' }],
+    [
+      NEVER_ARRIVES,
+      { kind: 'outcome-unknown', cause: { message: 'the database did not say whether it has stored the command' } },
+    ],
+  ])('is told by the name of what carries the commands: a database is no broker', async (fate, told) => {
+    const { submitter, seal, transport } = await bundle();
+    transport.fate = () => fate;
+    expect(await submitter.submit(seal('1'))).toMatchObject(told);
+    expect(await submitter.submit(seal('2'))).toMatchObject({ reason: 'the database cannot be reached' });
+  });
+
   it('of the broker at the start is waited for, and ends by itself', async () => {
     const { submitter, seal, transport } = await bundle({ isAway: true });
     expect(submitter.canPublish()).toBe(false);
