@@ -1,5 +1,6 @@
 // Owns one flush: statements sent in one go, answered in order; and the first error of theirs that is a reason, not a consequence.
 import { createHash } from 'node:crypto';
+import { Writable } from 'node:stream';
 import type pg from 'pg';
 import { invariant, OnelaneError } from '../../../shared/process/errors.ts';
 import { refuseLonger, STATEMENT_LENGTH_MAX } from '../../../shared/resources/array-text.ts';
@@ -33,6 +34,8 @@ export function statement(text: string): Statement {
 export class Flush {
   readonly #client: pg.ClientBase;
   readonly #lengthMax: number;
+  readonly #stream: Writable | null;
+  #isHeldBack = false;
   readonly #answers: (Answer | Error | undefined)[] = [];
   #left = 0;
   #wake: (() => void) | null = null;
@@ -41,11 +44,13 @@ export class Flush {
   constructor(client: pg.ClientBase, lengthMax = STATEMENT_LENGTH_MAX) {
     this.#client = client;
     this.#lengthMax = lengthMax;
+    this.#stream = streamOf(client);
   }
 
-  /** Sends at once and waits for nothing. Returns the answer's place. Throws StatementTooLarge, and then it was not sent. */
+  /** Sends at the end of this turn, together with what else is sent in it, and waits for nothing. Returns the answer's place. Throws StatementTooLarge, and then it was not sent. */
   send(what: Statement, values: readonly Parameter[] = []): number {
     refuseLonger(lengthOf(values), this.#lengthMax);
+    this.#holdBack();
     const at = this.#answers.push(undefined) - 1;
     this.#left++;
     this.#client.query<(string | null)[]>(
@@ -59,6 +64,18 @@ export class Flush {
     return at;
   }
 
+  /** A system call for each statement, and a server that wakes up for each, would cost more than the statements. */
+  #holdBack(): void {
+    const stream = this.#stream;
+    if (stream === null || this.#isHeldBack) return;
+    this.#isHeldBack = true;
+    stream.cork();
+    process.nextTick(() => {
+      this.#isHeldBack = false;
+      stream.uncork();
+    });
+  }
+
   /** All answers in the order of sending. Rejects with FlushFailed for the first that failed: the others failed because of it. */
   async answers(): Promise<readonly Answer[]> {
     if (this.#left > 0) await new Promise<void>((resolve) => (this.#wake = resolve));
@@ -68,6 +85,13 @@ export class Flush {
       return answer;
     });
   }
+}
+
+/** The connection's socket, as the driver holds it; its types do not know it, and without it statements only leave one by one. */
+function streamOf(client: pg.ClientBase): Writable | null {
+  const connection: unknown = Reflect.get(client, 'connection');
+  const stream: unknown = typeof connection === 'object' && connection !== null ? Reflect.get(connection, 'stream') : null;
+  return stream instanceof Writable ? stream : null;
 }
 
 function lengthOf(values: readonly Parameter[]): number {

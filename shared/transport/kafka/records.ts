@@ -69,5 +69,14 @@ function sameHeaders(a: IHeaders, b: IHeaders): boolean {
 }
 
 function sameHeader(one: RawHeader, other: RawHeader): boolean {
-  return one === other || (Buffer.isBuffer(one) && Buffer.isBuffer(other) && one.equals(other));
+  return one === other || (Buffer.isBuffer(one) && Buffer.isBuffer(other) && sameBytes(one, other));
 }
+
+/** A call into the runtime costs more than the few bytes of a header. */
+function sameBytes(one: Buffer, other: Buffer): boolean {
+  if (one.length > SHORT_MAX || one.length !== other.length) return one.equals(other);
+  for (let at = 0; at < one.length; at++) if (one[at] !== other[at]) return false;
+  return true;
+}
+
+const SHORT_MAX = 64;
