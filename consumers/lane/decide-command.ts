@@ -86,7 +86,21 @@ function examine(decision: unknown, type: AnyResourceType): Verdict {
  */
 function written({ rows }: AnyResourceType, state: unknown): After {
   const values = rows.encode(state);
-  return { values, image: new RowImage(() => rows.decode(values)) };
+  return { values, image: new RowImage(new WrittenRow(rows, values)) };
+}
+
+class WrittenRow {
+  readonly #rows: AnyResourceType['rows'];
+  readonly #values: ChangedRow['values'];
+
+  constructor(rows: AnyResourceType['rows'], values: ChangedRow['values']) {
+    this.#rows = rows;
+    this.#values = values;
+  }
+
+  get state(): unknown {
+    return this.#rows.decode(this.#values);
+  }
 }
 
 function examineReject(code: unknown, detail: unknown): Verdict {

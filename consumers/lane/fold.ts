@@ -61,7 +61,7 @@ export class Fold {
     const subject: Subject = {
       command,
       before,
-      image: before === null ? null : new RowImage(() => before.state),
+      image: before === null ? null : new RowImage(before),
       revision: before?.revision ?? this.#recall.lastRevisions.get(command.key) ?? revision(0),
       change: null,
     };

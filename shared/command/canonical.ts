@@ -12,7 +12,8 @@ export function canonicalJson(value: Json): string {
   if (typeof value === 'string') return canonicalText(value);
   if (value === null || typeof value !== 'object') return canonicalScalar(value);
   if (isList(value)) return `[${value.map(canonicalJson).join(',')}]`;
-  const names = Object.keys(value).sort();
+  const names = Object.keys(value);
+  if (names.length > 1) names.sort();
   let members = '';
   for (const name of names) {
     const inner = value[name];

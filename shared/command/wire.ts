@@ -178,9 +178,21 @@ function sealCommand(event: Envelope, names: TypeNames, appendedAt: Date): Comma
     name: names.name,
     data: content.data,
     expectedRevision: content.expectedRevision,
-    timeMs: event.time === undefined ? appendedAt.getTime() : Date.parse(event.time),
+    timeMs: event.time === undefined ? appendedAt.getTime() : instantMs(event.time),
     content: contentHash(content),
   };
+}
+
+const PLAIN_INSTANT = '2026-11-22T10:00:00.000Z';
+const ZERO = 48;
+
+/** Of a valid time. What our own publishers print is read by its digits: Date.parse takes three times as long. */
+function instantMs(time: string): number {
+  // Date.UTC takes years below 100 for those of the last century.
+  if (time.length !== PLAIN_INSTANT.length || !time.endsWith('Z') || time.startsWith('00')) return Date.parse(time);
+  const two = (at: number): number => time.charCodeAt(at) * 10 + time.charCodeAt(at + 1) - 11 * ZERO;
+  const ms = two(20) * 10 + time.charCodeAt(22) - ZERO;
+  return Date.UTC(two(0) * 100 + two(2), two(5) - 1, two(8), two(11), two(14), two(17), ms);
 }
 
 interface TypeNames {

@@ -155,14 +155,7 @@ function sendLastRevisions(flush: Flush, lastRevisions: Statement, plan: Plan): 
 
 /** Nothing but nulls is sent as an empty array: unnest fills up the shorter ones with nulls. */
 function sparseArray(rows: readonly LedgerRow[], of: (row: LedgerRow) => string | null): string {
-  const values: (string | null)[] = [];
-  let isEmpty = true;
-  for (const row of rows) {
-    const value = of(row);
-    if (value !== null) isEmpty = false;
-    values.push(value);
-  }
-  return isEmpty ? '{}' : quotedArray(values);
+  return rows.every((row) => of(row) === null) ? '{}' : quotedArray(rows.map(of));
 }
 
 function hexOf(bytes: Uint8Array): string {

@@ -90,7 +90,8 @@ export class Flush {
 /** The connection's socket, as the driver holds it; its types do not know it, and without it statements only leave one by one. */
 function streamOf(client: pg.ClientBase): Writable | null {
   const connection: unknown = Reflect.get(client, 'connection');
-  const stream: unknown = typeof connection === 'object' && connection !== null ? Reflect.get(connection, 'stream') : null;
+  const stream: unknown =
+    typeof connection === 'object' && connection !== null ? Reflect.get(connection, 'stream') : null;
   return stream instanceof Writable ? stream : null;
 }
 

@@ -15,7 +15,7 @@ import { LogCheck } from './log-check.ts';
 import { RecordReader } from './records.ts';
 
 /** Read ahead until so many entries wait, and again when half of them are gone: what is left must bridge an empty fetch. */
-const AHEAD_ENTRIES_MAX = 4_000;
+const AHEAD_ENTRIES_MAX = 20_000;
 const AHEAD_ENTRIES_LOW = AHEAD_ENTRIES_MAX / 2;
 /** A partition that was not looked at for so long may have been deleted and made again. */
 const UNWATCHED_MS = 1_000;
