@@ -106,7 +106,12 @@ export class Consumer {
 export const A_BATCH = { count: 500, bytes: 1024 * 1024, waitMs: 250 } as const;
 
 /** Exactly `count` deliveries, whatever batches they come in. */
-export function take(lane: Lane, count: number, patienceMs: number, limit = A_BATCH): Promise<readonly Delivery[]> {
+export function take(
+  lane: Lane,
+  count: number,
+  patienceMs: number,
+  limit: Parameters<Lane['next']>[0] = A_BATCH,
+): Promise<readonly Delivery[]> {
   const taken: Delivery[] = [];
   return within(
     patienceMs,
