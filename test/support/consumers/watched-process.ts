@@ -6,8 +6,9 @@ const service = watchdog({ limitMs: Number(limitMs) });
 await service.start();
 process.stdout.write('ready\n');
 if (act === 'answer') {
-  // Nearly always within a long turn, so that being stopped and woken falls into one. Counted work: time goes on while stopped.
-  const rounds = roundsWithin(Number(limitMs) / 4);
+  // Nearly always within a turn, so that being stopped and woken falls into one; short enough for a machine that is twenty times as slow
+  // when others need it, too. Counted work: time goes on while stopped.
+  const rounds = roundsWithin(Number(limitMs) / 20);
   setInterval(() => spend(rounds), 1);
   process.stdin.on('data', () => process.stdout.write('here\n'));
 }
