@@ -1,10 +1,10 @@
 // Owns the draft: what a caller sends for one command, in the short form or as a CloudEvent, read from parsed JSON.
 import { z } from 'zod';
-import { envelopeSchema } from '../shared/command/wire.ts';
+import { envelopeSchema, hasPlainAttributes, isPlainEnvelope } from '../shared/command/wire.ts';
 import { revision, type Json, type Revision } from '../shared/command/identity.ts';
 import type { Fault } from './fault.ts';
 import { isJsonObject, jsonFault, pointerOf, type PointedFault } from '../shared/command/json-fault.ts';
-import { SAYING } from './schema-sentences.ts';
+import { parseSaying } from './schema-sentences.ts';
 
 export interface Draft {
   /** A UUID stands for itself; any other string is hashed with the source. Absent: a new one is made. */
@@ -44,18 +44,41 @@ export function readDraft(raw: unknown, form: 'either' | 'event'): Draft | Fault
   const fault = jsonFault(raw);
   if (fault !== null) return envelopeFault([fault]);
   const isEvent = form === 'event' || Object.hasOwn(raw, 'specversion');
-  const parsed = isEvent ? envelopeSchema.safeParse(raw, SAYING) : shortDraftSchema.safeParse(raw, SAYING);
-  if (!parsed.success) return envelopeFault(pointedFaults(parsed.error, ''));
+  const read = isEvent ? readEvent(raw) : readShort(raw);
+  if (read instanceof z.ZodError) return envelopeFault(pointedFaults(read, ''));
   const strange = isEvent ? Object.keys(raw).find((name) => !EXTENSION.test(name)) : undefined;
   if (strange !== undefined) {
     return envelopeFault([
       { pointer: pointerOf([strange]), detail: 'is no attribute of CloudEvents: lower-case letters and digits only' },
     ]);
   }
-  const { id, source, type, subject, data, time, expectedrevision, traceparent } = parsed.data;
+  const { id, source, type, subject, data, time, expectedrevision, traceparent } = read;
   const expectedRevision = expectedrevision === undefined ? undefined : revision(expectedrevision);
   return { id, source, type, subject, data: data ?? null, time, expectedRevision, traceparent };
 }
+
+/** Nearly every one is plain, and seen to be so without its schema. */
+type Attributes = z.output<typeof shortDraftSchema>;
+
+function readEvent(raw: unknown): Attributes | z.ZodError {
+  if (isPlainEnvelope(raw)) return raw;
+  const parsed = parseSaying(envelopeSchema, raw);
+  return parsed.success ? parsed.data : parsed.error;
+}
+
+function readShort(raw: unknown): Attributes | z.ZodError {
+  if (isPlainShort(raw)) return raw;
+  const parsed = parseSaying(shortDraftSchema, raw);
+  return parsed.success ? parsed.data : parsed.error;
+}
+
+function isPlainShort(raw: unknown): raw is Attributes {
+  if (!isJsonObject(raw)) return false;
+  for (const name in raw) if (!Object.hasOwn(shortDraftSchema.shape, name)) return false;
+  return hasPlainAttributes({ id: ANY, source: ANY, ...raw });
+}
+
+const ANY = 'any';
 
 /** What zod found, each with its pointer below `root`. */
 export function pointedFaults(error: z.ZodError, root: string): readonly PointedFault[] {

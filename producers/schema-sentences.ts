@@ -1,8 +1,16 @@
 // Owns the sentences about what does not fit a schema: what is there, and what it must be. A schema's own message goes before them.
 import type { z } from 'zod';
 
-/** For the parse of one command, or of its payload. */
-export const SAYING: { readonly error: z.core.$ZodErrorMap } = { error: sentenceOf };
+const SAYING: { readonly error: z.core.$ZodErrorMap } = { error: sentenceOf };
+
+/** Of one command, or of its payload. What fits needs no sentences, and is read faster without. Throws as the schema does. */
+export function parseSaying<Schema extends z.ZodType>(
+  schema: Schema,
+  value: unknown,
+): z.ZodSafeParseResult<z.output<Schema>> {
+  const parsed = schema.safeParse(value);
+  return parsed.success ? parsed : schema.safeParse(value, SAYING);
+}
 
 const EXPECTED: Readonly<Record<string, string>> = {
   string: 'a string',

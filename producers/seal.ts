@@ -19,7 +19,7 @@ import { bytesText } from '../shared/process/quantity.ts';
 import type { Routed } from '../shared/transport/transport.ts';
 import { pointedFaults, SOURCE_DEFAULT, type Draft } from './draft.ts';
 import { fault, faultAt, type Fault } from './fault.ts';
-import { SAYING } from './schema-sentences.ts';
+import { parseSaying } from './schema-sentences.ts';
 
 /** A command whose bytes, id and partition are final. */
 export interface Sealed extends Routed {
@@ -120,7 +120,7 @@ function payloadWrong(draft: Draft, names: Names): Fault | null {
 /** A developer's own check may throw, or be asynchronous, which zod refuses by throwing. */
 function safely(schema: z.ZodType, data: Json): z.ZodSafeParseResult<unknown> | Error {
   try {
-    return schema.safeParse(data, SAYING);
+    return parseSaying(schema, data);
   } catch (thrown) {
     return asError(thrown);
   }

@@ -30,9 +30,10 @@ export function commandRoutes(app: FastifyInstance, given: RoutesGiven): void {
     url: '/v1/commands',
     schema: { operationId: 'postCommands', summary: 'Submit one command, or many' },
     // Before the body is read: nothing of it is stored then.
-    onRequest: async (request, reply) => {
+    onRequest: (request, reply, done) => {
       const stray = strayQuery(request.query);
-      if (stray !== null) await sendProblem(reply, stray);
+      if (stray === null) done();
+      else sendProblem(reply, stray);
     },
     handler: async (request, reply) => postCommands(given, { request, reply, uploads }),
   });

@@ -59,10 +59,13 @@ const INSTANT = z.core.regexes.datetime({ offset: true });
  * schema says what it is.
  */
 export function isPlainEnvelope(raw: unknown): raw is Envelope {
-  if (!isJsonObject(raw)) return false;
+  return isJsonObject(raw) && raw['specversion'] === '1.0' && hasPlainAttributes(raw);
+}
+
+/** The same without a word on what other names there are. */
+export function hasPlainAttributes(raw: Readonly<Record<string, Json>>): boolean {
   const { id, source, type, subject } = raw;
   return (
-    raw['specversion'] === '1.0' &&
     isText(id, TEXT_MAX.id) &&
     isText(source, TEXT_MAX.source) &&
     isText(type, TEXT_MAX.type) &&
@@ -115,8 +118,9 @@ export function encodeCommand(command: Command, traceparent?: string): Uint8Arra
       time: new Date(command.timeMs).toISOString(),
       datacontenttype: MEDIA_TYPE,
       data: command.data,
-      ...(command.expectedRevision === null ? {} : { expectedrevision: command.expectedRevision }),
-      ...(traceparent === undefined ? {} : { traceparent }),
+      // What is undefined is not printed.
+      expectedrevision: command.expectedRevision ?? undefined,
+      traceparent,
     }),
   );
 }

@@ -92,11 +92,7 @@ function appendValues(entries: ReadonlyMap<Partition, readonly Routed[]>): unkno
     }
   }
   return [
-    partitions,
-    through,
-    counts,
-    starts,
-    sizes,
+    ...[partitions, through, counts, starts, sizes].map((numbers) => `{${numbers.join(',')}}`),
     frames.length === 1 ? (frames[0] ?? EMPTY) : Buffer.concat(frames),
   ];
 }

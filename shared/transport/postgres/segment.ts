@@ -17,7 +17,14 @@ export type Framed = Pick<Routed, 'bytes' | 'headers'>;
 
 export function encodeSegment(entries: readonly Framed[]): Buffer {
   const which = new Map<string, number>();
-  const indexes = entries.map(({ headers }) => indexOf(which, JSON.stringify(headers)));
+  let before = { headers: NO_HEADERS, index: -1 };
+  const indexes = entries.map(({ headers }) => {
+    // Our own publishers share one record among their entries.
+    if (headers !== before.headers || before.index < 0) {
+      before = { headers, index: indexOf(which, JSON.stringify(headers)) };
+    }
+    return before.index;
+  });
   const headers = Buffer.from(`[${[...which.keys()].join(',')}]`);
   const bodyAt = PREFIX_BYTES + headers.length + FRAME_BYTES * entries.length;
   const segment = Buffer.allocUnsafe(entries.reduce((size, each) => size + each.bytes.length, bodyAt));

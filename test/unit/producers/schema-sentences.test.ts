@@ -1,9 +1,9 @@
 // Proves the sentences about what does not fit a schema.
 import { expect, it } from 'vitest';
 import { z } from 'zod';
-import { SAYING } from '../../../producers/schema-sentences.ts';
+import { parseSaying } from '../../../producers/schema-sentences.ts';
 
-const said = (schema: z.ZodType, input: unknown) => schema.safeParse(input, SAYING).error?.issues[0]?.message;
+const said = (schema: z.ZodType, input: unknown) => parseSaying(schema, input).error?.issues[0]?.message;
 
 it.each([
   [z.object({ a: z.string() }), {}, 'is missing: it must be a string'],
