@@ -106,6 +106,9 @@ async function serve(run: LaneRun, claimed: Tenure): Promise<Ending> {
         const halt = await applyBatch(run, batch, { singly: suspects > 0, planned: () => reader.readAhead() });
         if (halt !== null) return halt;
         suspects = Math.max(0, suspects - batch.entries.length);
+      } else {
+        // Whatever killed holders stood in the log then: nothing of that is left.
+        suspects = 0;
       }
     }
     return { kind: 'released' };

@@ -45,6 +45,8 @@ export function untangledSteps(entries: readonly Entry[], waiting: Waiting, step
   return first === undefined ? [] : [{ ...first, beforeCommit: () => tangle.beforeCommit(first) }, ...others];
 }
 
+/** So often chains are tried by their next entries. */
+const ROUNDS_MAX = 3;
 const NONE: ReadonlyMap<Position, CommandFailure> = new Map();
 
 /** Mutable within one transaction. A step may be planned more than once: the last time counts. */
@@ -78,10 +80,11 @@ class Tangle {
     const chains = this.#chains;
     if (chains.length === 0) return [];
     const sets = waitingSets(chains.length).map((places) => places.flatMap((at) => chains[at] ?? []));
-    const isLong = chains.some((chain) => chain.entries.length > 1);
+    // What one round places, another one of the same resources may have waited for.
+    const rounds = Math.min(ROUNDS_MAX, Math.max(...chains.map((chain) => chain.entries.length)) - 1);
     return [
       ...sets.map((set) => this.#trial(set, wholeOf)),
-      ...(isLong ? sets.map((set) => this.#trial(set, nextOf)) : []),
+      ...Array.from({ length: rounds }, () => sets.map((set) => this.#trial(set, nextOf))).flat(),
       // Twice: what one chain could place at last may be what another one waited for.
       ...this.#searches(),
       ...this.#searches(),
@@ -173,8 +176,10 @@ class Tangle {
       const left = chain.entries.slice(done);
       const [first] = left;
       if (first === undefined) return NOTHING;
-      const refused = failure === null ? NONE : new Map([[first.delivery.position, failure]]);
-      return this.#read(await this.#stepFor(left, refused).plan(found, refusal));
+      // With a refusal of its own (an id that two resources share makes one chain of them): nothing of it is written, each told its reason.
+      const others = refusal === null ? [] : left.map((entry) => [entry.delivery.position, refusal] as const);
+      const refused = new Map([...others, ...(failure === null ? [] : [[first.delivery.position, failure] as const])]);
+      return this.#read(await this.#stepFor(left, refused).plan(found, null));
     };
     return { wanted: this.#stepFor(chain.entries, NONE).wanted, plan };
   }

@@ -1,7 +1,7 @@
 // Owns the order in which chains that wait for others are tried again: alone, all together, and then whatever else may belong together.
 
 /** Up to so many, every pair and every set that lacks one is tried; of more, only blocks of neighbours. */
-const EVERY_PAIR_MAX = 32;
+const EVERY_PAIR_MAX = 16;
 /** So often a block is halved. */
 const HALVINGS_MAX = 4;
 

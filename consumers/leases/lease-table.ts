@@ -20,30 +20,38 @@ export class LeaseTable {
   readonly #at: string;
   readonly #me: Member;
   readonly #leaseMs: number;
+  readonly #hasStoodStill: boolean;
 
   constructor(
     client: pg.Client,
-    about: { readonly schema: SchemaName; readonly me: Member; readonly leaseMs: number },
+    about: {
+      readonly schema: SchemaName;
+      readonly me: Member;
+      readonly leaseMs: number;
+      /** This process has been still for longer than a lease: whoever took it for dead may have been right about a command. */
+      readonly hasStoodStill?: boolean;
+    },
   ) {
     this.#client = client;
     this.#schema = about.schema;
     this.#at = quoted(about.schema);
     this.#me = about.me;
     this.#leaseMs = about.leaseMs;
+    this.#hasStoodStill = about.hasStoodStill ?? false;
   }
 
-  /** Says whether this consumer was not there before. Whoever renews is not dead, whatever a claim made of its silence. */
+  /** Says whether this consumer was not there before. Whoever renews is not dead, whatever a claim made of its silence; unless it had stood still. */
   async renewMember(): Promise<'new' | 'known'> {
     const { rows } = await this.#client.query<{ isNew: boolean }>(
       `with alive as (
          update ${this.#at}.tenure set marker_dead = array_remove(marker_dead, $1)
-         where partition in (select partition from ${this.#at}.tenure where $1 = any(marker_dead) for update skip locked)
+         where partition in (select partition from ${this.#at}.tenure where $5 and $1 = any(marker_dead) for update skip locked)
        )
        insert into ${this.#at}.consumer as c (id, host, pid, expires_at)
        values ($1, $2, $3, clock_timestamp() + $4 * interval '1 millisecond')
        on conflict (id) do update set expires_at = excluded.expires_at
        returning c.xmax = 0 as "isNew"`,
-      [this.#me.id, this.#me.host, this.#me.pid, this.#leaseMs],
+      [this.#me.id, this.#me.host, this.#me.pid, this.#leaseMs, !this.#hasStoodStill],
     );
     return rows[0]?.isNew === true ? 'new' : 'known';
   }
@@ -77,7 +85,14 @@ export class LeaseTable {
   }
 
   async leave(): Promise<void> {
-    await this.#client.query(`delete from ${this.#at}.consumer where id = $1`, [this.#me.id]);
+    await this.#client.query(
+      `with alive as (
+         update ${this.#at}.tenure set marker_dead = array_remove(marker_dead, $1)
+         where partition in (select partition from ${this.#at}.tenure where $2 and $1 = any(marker_dead) for update skip locked)
+       )
+       delete from ${this.#at}.consumer where id = $1`,
+      [this.#me.id, !this.#hasStoodStill],
+    );
   }
 
   /** Everything from one snapshot. `expired`: there are consumers whose time is over. */

@@ -35,6 +35,8 @@ export class TurnLoop {
   readonly #stopped = new AbortController();
   #session: LeaseSession | null = null;
   #isAway = false;
+  /** For longer than a lease: its event loop did not turn, or it was stopped. For good: what happened then is not known. */
+  #hasStoodStill = false;
   #woken = new AbortController();
   #running: Promise<void> | null = null;
 
@@ -84,8 +86,10 @@ export class TurnLoop {
         if (!turns.isIdle) await turns.take(await this.#connected());
         failures = 0;
         this.#restored();
+        const restedMs = clock.monotonicMs();
         await clock.sleep(times.renewMs, this.#woken.signal);
         await clock.sleep(GATHER_MS, stopped);
+        if (clock.monotonicMs() - restedMs > times.leaseMs) this.#hasStoodStill = true;
       } catch (thrown) {
         failures++;
         this.#lose(asError(thrown));
@@ -116,7 +120,12 @@ export class TurnLoop {
       },
       onBroken: () => this.wake(),
     });
-    return new LeaseTable(this.#session.client, { schema: database.schema, me, leaseMs: times.leaseMs });
+    return new LeaseTable(this.#session.client, {
+      schema: database.schema,
+      me,
+      leaseMs: times.leaseMs,
+      hasStoodStill: this.#hasStoodStill,
+    });
   }
 
   #lose(cause: Error): void {

@@ -20,13 +20,15 @@ const NO_TUNNEL = problem('method-not-allowed', 'CONNECT is not possible here.')
 
 /** What is being answered on a connection, as node keeps it. */
 interface Answering {
-  readonly _httpMessage?: { readonly headersSent: boolean } | null;
+  readonly _httpMessage?: { readonly headersSent: boolean; readonly req: { readonly complete: boolean } } | null;
 }
 
 /** What node could not parse: the answer is written to the socket. */
 export function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Duplex & Answering): void {
-  // An answer that has begun must not be followed by a second one.
-  if (error.code === 'ECONNRESET' || !socket.writable || socket._httpMessage?.headersSent === true) {
+  const answering = socket._httpMessage ?? null;
+  // An answer that has begun must not be followed by a second one; and a request that came whole must not be answered for what is behind it.
+  const isAnothers = answering !== null && (answering.headersSent || answering.req.complete);
+  if (error.code === 'ECONNRESET' || !socket.writable || isAnothers) {
     socket.destroy();
     return;
   }

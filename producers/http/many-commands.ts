@@ -37,7 +37,11 @@ export async function postMany(given: HttpGiven, exchange: Exchange, many: ManyC
   }
   const results = new Results();
   const { request, reply, form } = exchange;
-  const end = await submitAll(given, { form, lines: many.lines, isBroken: () => request.raw.destroyed }, results);
+  const end = await submitAll(
+    given,
+    { form, lines: many.lines, isBroken: () => request.raw.destroyed && !request.raw.complete },
+    results,
+  );
   await results.complete();
   if (end === 'broken') {
     given.observe({ kind: 'upload-aborted', commands: results.texts.length });

@@ -1,4 +1,5 @@
 // Proves that consumers which an outage had silenced are not taken for dead: nobody is parked for deaths that nobody died.
+import { setTimeout as passing } from 'node:timers/promises';
 import pg from 'pg';
 import { afterEach, expect, test } from 'vitest';
 import { LeaseTable } from '../../consumers/leases/lease-table.ts';
@@ -57,6 +58,22 @@ test('a command is blamed when neither of them does', async () => {
     { code: 'crashed-consumer' },
     { code: 'resource-held' },
   ]);
+});
+
+test('suspicion ends where the log does: what comes later has killed nobody', async () => {
+  const lane = await laneBundle({ types: scenarioTypes, sql: SCENARIO_SQL });
+  open = lane;
+  await lane.db.database.pool.query(
+    `update ${lane.db.schema}.tenure set claims = 7, marker = sha256('an entry of long ago')`,
+  );
+  lane.start();
+  await lane.until((event) => event.kind === 'lane-claimed');
+  // Longer than a lane waits for a first entry.
+  await passing(1_500);
+  const add = { type: 'account.add', subject: '1', data: { by: 1 } };
+  await lane.publish([add, add]);
+  await lane.caughtUp();
+  expect(await lane.sql('select claims, marker from {schema}.tenure')).toEqual([{ claims: 0, marker: null }]);
 });
 
 async function renewed(lane: LaneBundle, id: Uuid | undefined): Promise<void> {

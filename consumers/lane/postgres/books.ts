@@ -43,11 +43,11 @@ from unnest($3::bigint[], $4::bytea[], $5::text[], $6::text[], $7::uuid[], $8::t
   with ordinality as v (position, hash, reason, detail, id, resource, bytes, headers, appended_at, place)`),
     lastRevisions: statement(`
 insert into ${schema}.last_revision (resource, revision, at)
-select v.resource, v.revision, $1::timestamptz
-from unnest($2::text[], $3::bigint[]) as v (resource, revision)
+select v.resource, v.revision, v.at
+from unnest($1::text[], $2::bigint[], $3::timestamptz[]) as v (resource, revision, at)
 on conflict (resource) do update set
   revision = greatest(last_revision.revision, excluded.revision),
-  at = excluded.at`),
+  at = greatest(last_revision.at, excluded.at)`),
   };
 }
 
@@ -142,14 +142,18 @@ function sendStrays(
   ]);
 }
 
-/** Kept when the row is made again: the row's own count goes on from it, and a later deletion raises it. */
+/**
+ * Kept when the row is made again: the row's own count goes on from it, and a later deletion raises it. Each is as old as the last command
+ * of its resource, which the ledger keeps as long.
+ */
 function sendLastRevisions(flush: Flush, lastRevisions: Statement, plan: Plan): void {
   const gone: readonly RowChange[] = plan.rows.filter((change) => change.after === null);
   if (gone.length === 0) return;
+  const ages = new Map(plan.ledger.map(({ key, at }) => [key, at]));
   flush.send(lastRevisions, [
-    plan.through?.appendedAt.toISOString() ?? new Date(0).toISOString(),
     quotedArray(gone.map((change) => change.key)),
     plainArray(gone.map((change) => change.lastRevision)),
+    plainArray(gone.map((change) => ages.get(change.key)?.toISOString() ?? 'now')),
   ]);
 }
 

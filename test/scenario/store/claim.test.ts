@@ -304,8 +304,10 @@ describe('a marker', () => {
     expect(tenure.marker).toEqual({ entry: hashOf(1n), deaths: 2 });
     const client = new pg.Client({ connectionString: db.database.url });
     await client.connect();
-    const me = { id: silent, host: 'here', pid: 1 };
-    await new LeaseTable(client, { schema: db.database.schema, me, leaseMs: 4_000 }).renewMember();
+    const about = { schema: db.database.schema, me: { id: silent, host: 'here', pid: 1 }, leaseMs: 4_000 };
+    await new LeaseTable(client, { ...about, hasStoodStill: true }).renewMember();
+    expect(await store.deaths(tenure)).toBe(2);
+    await new LeaseTable(client, about).renewMember();
     await client.end();
     expect(await store.deaths(tenure)).toBe(1);
     expect(await sql('select marker_dead from {schema}.tenure where partition = 0')).toEqual([{ marker_dead: [dead] }]);
