@@ -227,6 +227,12 @@ describe('a request that cannot be taken', () => {
     socket.destroy();
   });
 
+  it('that is not HTTP is no answer to the one before it, which came whole and is still being answered', async () => {
+    const body = JSON.stringify({ type: 'nothing.known', subject: '1' });
+    const head = `POST /v1/commands HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`;
+    expect((await sendRaw(bundle.url, `${head}${body}GARBAGE\r\n\r\n`)).text).not.toContain('request-malformed');
+  });
+
   it('ends before its body is whole', async () => {
     const head =
       'POST /v1/commands HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n';
