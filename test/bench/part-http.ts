@@ -13,6 +13,8 @@ import { median, judged, type Judged } from './measure.ts';
 const ROWS = 1_000;
 const ACCEPTED = 20_000;
 const WAITED = 500;
+/** Of each server, before it counts: until then half of the time goes into compiling what is measured. */
+const WARM_UP = { api: 10_000, up: 500 } as const;
 
 export async function benchHttp({ url, rounds }: BenchGiven): Promise<readonly Judged[]> {
   // Each with a system of its own: what was accepted without waiting would stand before what is waited for.
@@ -76,7 +78,7 @@ async function against(
   const bare = await startBare(setting, mode);
   try {
     const figures: { ours: number[]; bare: number[] } = { ours: [], bare: [] };
-    for (const port of [ours.port, bare.port]) await loadHttp({ ...load(port), count: 200 });
+    for (const port of [ours.port, bare.port]) await loadHttp({ ...load(port), count: WARM_UP[setting.command] });
     for (let round = 0; round < setting.rounds; round++) {
       figures.ours.push(figure(await loadHttp(load(ours.port))));
       figures.bare.push(figure(await loadHttp(load(bare.port))));
