@@ -129,7 +129,7 @@ test('of two resources that an id puts into one chain, each is told its own reas
   ]);
 });
 
-test('a row that waits for another one to be deleted is remembered as long as any other', async () => {
+test('a row that waits for another one to be deleted is remembered like every other', async () => {
   const lane = await bundle();
   await lane.publish([write('old'), join('kim', 'old')]);
   await lane.publish([
