@@ -44,7 +44,9 @@ export function readDraft(raw: unknown, form: 'either' | 'event'): Draft | Fault
   const fault = jsonFault(raw);
   if (fault !== null) return envelopeFault([fault]);
   const isEvent = form === 'event' || Object.hasOwn(raw, 'specversion');
-  const read = isEvent ? readEvent(raw) : readShort(raw);
+  const read = isEvent
+    ? attributesOf(raw, isPlainEnvelope, envelopeSchema)
+    : attributesOf(raw, isPlainShort, shortDraftSchema);
   if (read instanceof z.ZodError) return envelopeFault(pointedFaults(read, ''));
   const strange = isEvent ? Object.keys(raw).find((name) => !EXTENSION.test(name)) : undefined;
   if (strange !== undefined) {
@@ -57,18 +59,16 @@ export function readDraft(raw: unknown, form: 'either' | 'event'): Draft | Fault
   return { id, source, type, subject, data: data ?? null, time, expectedRevision, traceparent };
 }
 
-/** Nearly every one is plain, and seen to be so without its schema. */
 type Attributes = z.output<typeof shortDraftSchema>;
 
-function readEvent(raw: unknown): Attributes | z.ZodError {
-  if (isPlainEnvelope(raw)) return raw;
-  const parsed = parseSaying(envelopeSchema, raw);
-  return parsed.success ? parsed.data : parsed.error;
-}
-
-function readShort(raw: unknown): Attributes | z.ZodError {
-  if (isPlainShort(raw)) return raw;
-  const parsed = parseSaying(shortDraftSchema, raw);
+/** Nearly every draft is plain, and seen to be so without its schema. */
+function attributesOf(
+  raw: unknown,
+  isPlain: (raw: unknown) => raw is Attributes,
+  schema: z.ZodType<Attributes>,
+): Attributes | z.ZodError {
+  if (isPlain(raw)) return raw;
+  const parsed = parseSaying(schema, raw);
   return parsed.success ? parsed.data : parsed.error;
 }
 

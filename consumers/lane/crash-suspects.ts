@@ -26,7 +26,8 @@ export async function applySuspect(
   work: Work,
   onCommitted: OnCommitted,
 ): Promise<Tenure> {
-  const deaths = await deathsOf(entry, tenure, work);
+  const hash = entryHash(entry.delivery);
+  const deaths = await deathsOf(hash, tenure, work);
   if (deaths >= DEATHS_MAX) {
     const refused = new Map([[entry.delivery.position, crashed(deaths)]]);
     return await applyNarrowing([entry], tenure, { ...work, refused }, onCommitted);
@@ -34,7 +35,8 @@ export async function applySuspect(
   const open = await work.given.gate.exclusive();
   try {
     const alone = { ...work, given: { ...work.given, gate: ALONE } };
-    return await applyNarrowing([entry], await mark(tenure, entryHash(entry.delivery), alone), alone, onCommitted);
+    const marked = await inOutages(() => work.given.store.mark(tenure, hash), alone);
+    return await applyNarrowing([entry], marked, alone, onCommitted);
   } finally {
     open();
   }
@@ -44,18 +46,14 @@ export async function applySuspect(
 const ALONE: Work['given']['gate'] = { pass: () => () => undefined, exclusive: () => Promise.resolve(() => undefined) };
 
 /** Asked again once whoever is alive has had the time to say so: after an outage that silenced several, nobody had. */
-async function deathsOf(entry: Entry, tenure: Tenure, work: Work): Promise<number> {
+async function deathsOf(hash: EntryHash, tenure: Tenure, work: Work): Promise<number> {
   const { given, lost } = work;
-  const deaths = tenure.marker?.entry === entryHash(entry.delivery) ? tenure.marker.deaths : 0;
+  const deaths = tenure.marker?.entry === hash ? tenure.marker.deaths : 0;
   if (deaths < DEATHS_MAX) return deaths;
   await given.clock.sleep(given.limits.renewedMs, lost);
   if (lost.aborted)
     throw new LaneEnded({ kind: 'gave-up', sentence: 'the lane was taken away before a command was blamed' });
   return await inOutages(() => given.store.deaths(tenure), work);
-}
-
-function mark(tenure: Tenure, hash: EntryHash, work: Work): Promise<Tenure> {
-  return inOutages(() => work.given.store.mark(tenure, hash), work);
 }
 
 async function inOutages<Answer>(ask: () => Promise<Answer>, work: Work): Promise<Answer> {

@@ -18,8 +18,14 @@ export function mayWait(failure: CommandFailure): boolean {
   return HANGS_ON_OTHERS.has(failure.sqlstate ?? '');
 }
 
-/** Which entries wait for others, and before which one the lane will halt, if it will; `never`: none may wait, whoever is refused is a culprit. */
-export type Waiting = { readonly positions: ReadonlySet<Position>; readonly halt: Plan['halt'] } | 'never';
+/** `never`: none may wait, whoever is refused is a culprit. */
+export type Waiting = Waits | 'never';
+
+/** Which entries wait for others, and before which one the lane will halt, if it will. */
+interface Waits {
+  readonly positions: ReadonlySet<Position>;
+  readonly halt: Plan['halt'];
+}
 
 export const NOBODY_WAITS: Waiting = { positions: new Set(), halt: null };
 
@@ -54,14 +60,14 @@ class Tangle {
   /** With a halt, those before it: nothing that stands behind it may be written, and what waits must do without. */
   readonly #entries: readonly Entry[];
   readonly #halting: Entry | undefined;
-  readonly #waiting: Exclude<Waiting, 'never'>;
+  readonly #waiting: Waits;
   readonly #stepFor: StepMaker;
   readonly #chains: readonly Chain[];
   /** Found in this transaction, and what they name. */
   readonly #fresh = new Set<Position>();
   readonly #freshNames = new Map<string, Position>();
 
-  constructor(entries: readonly Entry[], waiting: Exclude<Waiting, 'never'>, stepFor: StepMaker) {
+  constructor(entries: readonly Entry[], waiting: Waits, stepFor: StepMaker) {
     const haltsAt = entries.findIndex(({ delivery }) => delivery.position === waiting.halt?.position);
     this.#halting = entries[haltsAt];
     this.#entries = haltsAt < 0 ? entries : entries.slice(0, haltsAt);

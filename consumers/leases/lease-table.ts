@@ -40,18 +40,15 @@ export class LeaseTable {
     this.#hasStoodStill = about.hasStoodStill ?? false;
   }
 
-  /** Says whether this consumer was not there before. Whoever renews is not dead, whatever a claim made of its silence; unless it had stood still. */
+  /** Says whether this consumer was not there before. */
   async renewMember(): Promise<'new' | 'known'> {
     const { rows } = await this.#client.query<{ isNew: boolean }>(
-      `with alive as (
-         update ${this.#at}.tenure set marker_dead = array_remove(marker_dead, $1)
-         where partition in (select partition from ${this.#at}.tenure where $5 and $1 = any(marker_dead) for update skip locked)
-       )
+      `${this.#alive()}
        insert into ${this.#at}.consumer as c (id, host, pid, expires_at)
-       values ($1, $2, $3, clock_timestamp() + $4 * interval '1 millisecond')
+       values ($1, $3, $4, clock_timestamp() + $5 * interval '1 millisecond')
        on conflict (id) do update set expires_at = excluded.expires_at
        returning c.xmax = 0 as "isNew"`,
-      [this.#me.id, this.#me.host, this.#me.pid, this.#leaseMs, !this.#hasStoodStill],
+      [this.#me.id, !this.#hasStoodStill, this.#me.host, this.#me.pid, this.#leaseMs],
     );
     return rows[0]?.isNew === true ? 'new' : 'known';
   }
@@ -86,10 +83,7 @@ export class LeaseTable {
 
   async leave(): Promise<void> {
     await this.#client.query(
-      `with alive as (
-         update ${this.#at}.tenure set marker_dead = array_remove(marker_dead, $1)
-         where partition in (select partition from ${this.#at}.tenure where $2 and $1 = any(marker_dead) for update skip locked)
-       )
+      `${this.#alive()}
        delete from ${this.#at}.consumer where id = $1`,
       [this.#me.id, !this.#hasStoodStill],
     );
@@ -130,6 +124,14 @@ export class LeaseTable {
   /** Tells the others to look. A lost word costs them one regular turn. */
   async announce(): Promise<void> {
     await this.#client.query('select pg_notify($1, $2)', [LEASES_CHANNEL, this.#schema]);
+  }
+
+  /** Whoever speaks is not dead, whatever a claim made of its silence; unless it has stood still ($2). Waits for no lane: the next turn comes. */
+  #alive(): string {
+    return `with alive as (
+         update ${this.#at}.tenure set marker_dead = array_remove(marker_dead, $1)
+         where partition in (select partition from ${this.#at}.tenure where $2 and $1 = any(marker_dead) for update skip locked)
+       )`;
   }
 
   /** Rows are locked in one order, so that two consumers that reach for the same ones never wait for each other in a circle. */

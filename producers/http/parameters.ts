@@ -10,8 +10,8 @@ const NAME_SHOWN_MAX = 100;
 /** Who asks to read a write wants it read: a wait is the default. */
 const WAIT_AFTER_SECONDS = 5;
 
-const text = (max: number, whatToWrite = '') =>
-  z.string('must be given once').min(1, `is empty${whatToWrite}`).max(max, `has more than ${max} characters`);
+const upTo = (max: number) => z.string('must be given once').max(max, `has more than ${max} characters`);
+const text = (max: number, whatToWrite = '') => upTo(max).min(1, `is empty${whatToWrite}`);
 
 /** A longer wait than is offered becomes the longest, as in the header Prefer: whoever asks cannot know the setting. */
 const waitSeconds = (waitMsMax: number, byDefault: number) =>
@@ -37,16 +37,8 @@ export const commandPath = z.object({
 
 export const commandQuery = (waitMsMax: number) =>
   query({
-    after: z
-      .string('must be given once')
-      .max(TOKEN_MAX, `has more than ${TOKEN_MAX} characters`)
-      .optional()
-      .describe("the token in the Location of the command's 202"),
-    resource: z
-      .string('must be given once')
-      .max(KEY_MAX, `has more than ${KEY_MAX} characters`)
-      .optional()
-      .describe('<resource type>/<id>, where several resources used the id'),
+    after: upTo(TOKEN_MAX).optional().describe("the token in the Location of the command's 202"),
+    resource: upTo(KEY_MAX).optional().describe('<resource type>/<id>, where several resources used the id'),
     source,
     wait: waitSeconds(waitMsMax, 0),
   });

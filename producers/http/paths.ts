@@ -1,6 +1,6 @@
 // Owns the sentences about a path where nothing is: what it is, and what was probably meant.
 
-/** The first that fits; `known` paths are the same without the slash. */
+/** The first that fits. */
 const HINTS: readonly (readonly [RegExp, string])[] = [
   [/^\/(?:v1\/commands|health\/live|health\/ready|metrics|openapi\.json)\/$/, 'write it without the slash at its end'],
   [/^\/v1\/commands\/./, 'a command is at /v1/commands/{id}, with each slash of its id written %2F'],

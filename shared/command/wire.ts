@@ -62,7 +62,7 @@ export function isPlainEnvelope(raw: unknown): raw is Envelope {
   return isJsonObject(raw) && raw['specversion'] === '1.0' && hasPlainAttributes(raw);
 }
 
-/** The same without a word on what other names there are. */
+/** Of what any command may say, in whatever form; not the version of the envelope, nor what other names there are. */
 export function hasPlainAttributes(raw: Readonly<Record<string, Json>>): boolean {
   const { id, source, type, subject } = raw;
   return (

@@ -17,12 +17,10 @@ export type Framed = Pick<Routed, 'bytes' | 'headers'>;
 
 export function encodeSegment(entries: readonly Framed[]): Buffer {
   const which = new Map<string, number>();
-  let before = { headers: NO_HEADERS, index: -1 };
+  let before: { readonly headers: Headers; readonly index: number } | null = null;
   const indexes = entries.map(({ headers }) => {
     // Our own publishers share one record among their entries.
-    if (headers !== before.headers || before.index < 0) {
-      before = { headers, index: indexOf(which, JSON.stringify(headers)) };
-    }
+    if (before?.headers !== headers) before = { headers, index: indexOf(which, JSON.stringify(headers)) };
     return before.index;
   });
   const headers = Buffer.from(`[${[...which.keys()].join(',')}]`);
