@@ -4,10 +4,21 @@ import type { Partition } from '../../command/identity.ts';
 import { quoted, type SchemaName } from '../../postgres/schema-name.ts';
 import type { Routed } from '../transport.ts';
 import { entryBytes } from '../admission.ts';
+import { stampOf } from './page.ts';
 import { encodeSegment, SEGMENT_BYTES_MAX, SEGMENT_ENTRIES_MAX } from './segment.ts';
 
-/** Where the appended entries of a partition begin. They follow each other without a gap, in the order given. */
-export type FirstPositions = ReadonlyMap<Partition, number>;
+/** What an append did to a partition: its entries follow each other without a gap, in the order given. */
+export interface Appended {
+  readonly partition: Partition;
+  /** Position of the first entry. */
+  readonly first: number;
+  /** When they were appended, in microseconds since 1970. */
+  readonly stampUs: number;
+  /** The same of what stands before them; null: nothing does. */
+  readonly beforeUs: number | null;
+  readonly segments: number;
+  readonly entries: readonly Routed[];
+}
 
 /**
  * One autocommit statement. Rows are locked in the order of their partitions, all of them before the first is written, so that
@@ -21,7 +32,7 @@ with segment as (
   from unnest($1::int[], $2::int[], $3::int[], $4::int[], $5::int[]) as given (partition, through, entries, start, size)
 ),
 locked as (
-  select partition
+  select partition, appended_at
   from ${name}.log_head
   where partition = any ($1::int[])
   order by partition
@@ -32,10 +43,20 @@ moved as (
   set
     next_position = head.next_position + added.entries,
     appended_at = greatest(head.appended_at, clock_timestamp())
-  from (select partition, sum(entries) as entries from segment group by partition) added
+  from (
+    select partition, sum(entries) as entries, count(*) as segments
+    from segment
+    group by partition
+  ) added
+  join locked using (partition)
   where head.partition = added.partition
     and (select count(*) from locked) > 0
-  returning head.partition, (head.next_position - added.entries)::bigint as first_position, head.appended_at
+  returning
+    head.partition,
+    (head.next_position - added.entries)::bigint as first_position,
+    head.appended_at,
+    locked.appended_at as before,
+    added.segments
 ),
 stored as (
   insert into ${name}.log_segment (partition, last_position, entries, appended_at, size, frames)
@@ -49,7 +70,7 @@ stored as (
   from moved
   join segment using (partition)
 )
-select partition, first_position
+select partition, first_position, ${stampOf('appended_at')}, case when isfinite(before) then ${stampOf('before')} end, segments
 from moved`;
 }
 
@@ -58,15 +79,26 @@ export async function append(
   client: pg.PoolClient,
   statement: string,
   entries: ReadonlyMap<Partition, readonly Routed[]>,
-): Promise<FirstPositions> {
-  const result = await client.query<[number, string], unknown[]>({
+): Promise<readonly Appended[]> {
+  const result = await client.query<[number, string, string, string | null, string], unknown[]>({
     name: 'append',
     text: statement,
     values: appendValues(entries),
     rowMode: 'array',
   });
-  // partition is an int4 and first_position an int8, which the driver gives as text.
-  return new Map(result.rows.map(([partition, first]) => [partition as Partition, Number(first)]));
+  // partition is an int4, the others are int8, which the driver gives as text.
+  return result.rows.map(([given, first, stampUs, beforeUs, segments]) => {
+    // One of those that were sent.
+    const partition = given as Partition;
+    return {
+      partition,
+      first: Number(first),
+      stampUs: Number(stampUs),
+      beforeUs: beforeUs === null ? null : Number(beforeUs),
+      segments: Number(segments),
+      entries: entries.get(partition) ?? [],
+    };
+  });
 }
 
 function appendValues(entries: ReadonlyMap<Partition, readonly Routed[]>): unknown[] {
