@@ -6,7 +6,8 @@ import type { Observe } from '../../process/events.ts';
 import type { Clock } from '../../process/time.ts';
 import { LogPartitionsDiffer } from '../log-partitions-differ.ts';
 import type { Publisher, Subscription, Transport } from '../transport.ts';
-import { appendStatement, type Appended } from './append.ts';
+import type { Appended } from './append.ts';
+import { appendStatements } from './append-sql.ts';
 import { openLogClients } from './clients.ts';
 import { logEnds, provisionLog, writeHints } from './heads.ts';
 import { pageStatements } from './page.ts';
@@ -81,7 +82,7 @@ async function openPublisher(
   });
   const publisher = new PostgresPublisher({
     clients: openLogClients({ url: database.url, what: 'log publisher', max: PUBLISHER_CLIENTS_MAX, observe, clock }),
-    statement: appendStatement(database.schema),
+    statements: appendStatements(database.schema),
     partitions,
     clock,
     onAppended: (appended) => {

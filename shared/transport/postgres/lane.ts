@@ -3,7 +3,7 @@ import type { Delivery } from '../../command/entry.ts';
 import { position, type Partition, type Position, type Uuid } from '../../command/identity.ts';
 import { asError, invariant } from '../../process/errors.ts';
 import type { Observe } from '../../process/events.ts';
-import type { Clock } from '../../process/time.ts';
+import { WOKEN, type Clock } from '../../process/time.ts';
 import { Inbox, type InboxBudget } from '../inbox.ts';
 import type { Hold } from '../lane-roster.ts';
 import type { LogDiverged } from '../log-diverged.ts';
@@ -248,7 +248,7 @@ export class PostgresLane implements Lane {
   async #change(ms: number): Promise<void> {
     const over = new AbortController();
     const end = () => {
-      over.abort();
+      over.abort(WOKEN);
     };
     this.#wakeNext = end;
     this.lost.addEventListener('abort', end, { once: true });

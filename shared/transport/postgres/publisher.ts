@@ -6,6 +6,7 @@ import type { Clock } from '../../process/time.ts';
 import { PublishQueue, type Fate, type Parcel } from '../publish-queue.ts';
 import type { Publisher, PublishResult, Routed } from '../transport.ts';
 import { append, type Appended } from './append.ts';
+import type { AppendStatements } from './append-sql.ts';
 import type { LogClients } from './clients.ts';
 
 /** Each flushes to disk on its own; with more of them fewer calls share a flush. */
@@ -15,7 +16,7 @@ const PARCEL_LIMITS = { entries: 5_000, bytes: PARCEL_BYTES_MAX, partitionBytes:
 
 export interface PublisherGiven {
   readonly clients: LogClients;
-  readonly statement: string;
+  readonly statements: AppendStatements;
   readonly partitions: number;
   readonly clock: Clock;
   readonly onAppended: (appended: readonly Appended[]) => void;
@@ -47,7 +48,7 @@ export class PostgresPublisher implements Publisher {
 
   /** One statement: all partitions share its fate. */
   async #send(parcel: Parcel): Promise<ReadonlyMap<Partition, Fate>> {
-    const { clients, statement } = this.#given;
+    const { clients, statements } = this.#given;
     let client: pg.PoolClient;
     try {
       client = await clients.borrow();
@@ -59,7 +60,7 @@ export class PostgresPublisher implements Publisher {
       });
     }
     try {
-      const appended = await append(client, statement, parcel);
+      const appended = await append(client, statements, parcel);
       clients.giveBack(client);
       return this.#stored(parcel, appended);
     } catch (thrown) {
