@@ -9,6 +9,7 @@ import { openTransport } from '../../shared/transport/catalogue.ts';
 import type { Transport } from '../../shared/transport/transport.ts';
 import type { Foundation, FoundationGiven } from './foundation.ts';
 import { kafkaOf } from './kafka-settings.ts';
+import { rabbitOf } from './rabbitmq-settings.ts';
 
 export class SystemMissing extends OnelaneError {
   readonly code = 'system-missing' as const;
@@ -63,10 +64,12 @@ export function transportOf(
     database,
     systemId: system.id,
     channel: system.channel,
+    partitions: system.partitions,
     logRetentionMs: settings.logRetention,
     inboxBytesMax: settings.inbox,
     leaseMs: settings.lease,
     kafka: kafkaOf(settings),
+    rabbitmq: rabbitOf(settings),
     observe,
     clock,
     random: Math.random,

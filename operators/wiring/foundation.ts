@@ -13,6 +13,7 @@ import { transportOf } from './existing-system.ts';
 import type { KafkaSettings } from './kafka-settings.ts';
 import type { LoadedConfig } from './load-config.ts';
 import { provisioned } from './provisioned.ts';
+import type { RabbitSettings } from './rabbitmq-settings.ts';
 
 export interface Foundation {
   readonly database: Database;
@@ -24,6 +25,7 @@ export interface Foundation {
 }
 
 export type FoundationSettings = KafkaSettings &
+  RabbitSettings &
   Pick<Settings, 'schema' | 'migrate' | 'partitions' | 'transport' | 'channel' | 'logRetention' | 'inbox' | 'lease'>;
 
 export interface FoundationGiven {

@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import { asError, OnelaneError } from './errors.ts';
 import { KAFKA_SETTINGS } from './kafka-settings.ts';
 import { nearest } from './nearest.ts';
+import { RABBITMQ_SETTINGS } from './rabbitmq-settings.ts';
 import {
   choice,
   onOrOff,
@@ -40,7 +41,7 @@ export const SETTINGS = {
   ),
   transport: setting(
     { variable: 'ONELANE_TRANSPORT', about: 'what carries the commands' },
-    choice(['postgres', 'kafka'], 'postgres'),
+    choice(['postgres', 'kafka', 'rabbitmq'], 'postgres'),
   ),
   channel: setting(
     { variable: 'ONELANE_CHANNEL', about: "the log's name at the transport" },
@@ -156,6 +157,7 @@ export const SETTINGS = {
     choice(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], 'info'),
   ),
   ...KAFKA_SETTINGS,
+  ...RABBITMQ_SETTINGS,
   nodeEnv: setting(
     { variable: 'NODE_ENV', about: '`production` forbids the embedded server' },
     optionalText(/\S/, 'a word such as production'),

@@ -4,21 +4,25 @@ import type { Random } from '../process/time.ts';
 import { kafkaTransport, type KafkaTransportGiven } from './kafka/index.ts';
 import { createMemoryLog, memoryTransport } from './memory/index.ts';
 import { postgresTransport, type PostgresTransportGiven } from './postgres/index.ts';
+import { rabbitTransport, type RabbitTransportGiven } from './rabbitmq/index.ts';
 import type { Transport } from './transport.ts';
 
 export class TransportUnknown extends OnelaneError {
   readonly code = 'transport-unknown' as const;
 }
 
-export const TRANSPORTS = ['memory', 'postgres', 'kafka'] as const;
+export const TRANSPORTS = ['memory', 'postgres', 'kafka', 'rabbitmq'] as const;
 
 export interface TransportGiven extends PostgresTransportGiven {
   /** The log's name: of a topic, say. */
   readonly channel: string;
+  /** As many as the system has. */
+  readonly partitions: number;
   /** How long a silent consumer keeps its partitions. */
   readonly leaseMs: number;
   readonly random: Random;
   readonly kafka: Pick<KafkaTransportGiven, 'connection' | 'replication'>;
+  readonly rabbitmq: Pick<RabbitTransportGiven, 'access'>;
 }
 
 /** Throws TransportUnknown for a name that this build does not know. `memory`: a log of its own, gone with the process. */
@@ -36,10 +40,10 @@ export function openTransport(kind: string, given: TransportGiven): Transport {
         retentionMs: given.logRetentionMs,
         sessionMs: Math.max(given.leaseMs, KAFKA_SESSION_MS_MIN),
       });
+    case 'rabbitmq':
+      return rabbitTransport({ ...given, ...given.rabbitmq });
     default:
-      throw new TransportUnknown(
-        `transport "${kind}" is not in this build: use postgres or kafka (rabbitmq is not built in yet)`,
-      );
+      throw new TransportUnknown(`transport "${kind}" is not in this build: use postgres, kafka or rabbitmq`);
   }
 }
 

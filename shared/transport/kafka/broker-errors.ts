@@ -1,22 +1,8 @@
 // Owns what can be wrong with brokers, as sentences: the one place that knows the names, types and codes of kafkajs' errors.
 import { asError, OnelaneError } from '../../process/errors.ts';
 import { BrokerAway } from '../broker-away.ts';
+import { BrokerLoginRefused, BrokerRightMissing, BrokerTlsFailed, isTlsFault } from '../broker-faults.ts';
 import type { KafkaConnection } from './client.ts';
-
-/** The brokers do not take the user, its password, or the mechanism. */
-export class BrokerLoginRefused extends OnelaneError {
-  readonly code = 'broker-login-refused' as const;
-}
-
-/** TLS could not be agreed on. */
-export class BrokerTlsFailed extends OnelaneError {
-  readonly code = 'broker-tls-failed' as const;
-}
-
-/** The user may not do what must be done. */
-export class BrokerRightMissing extends OnelaneError {
-  readonly code = 'broker-right-missing' as const;
-}
 
 /** The topic is not there, or not any more. */
 export class TopicMissing extends OnelaneError {
@@ -103,14 +89,10 @@ function codeOf(error: Error): string {
   return 'code' in error && typeof error.code === 'string' ? error.code : '';
 }
 
-function tlsFault(error: Error): boolean {
-  return /^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|EPROTO)/.test(codeOf(error));
-}
-
 function sentenceOf(error: Error, about: About): OnelaneError | null {
   const { brokers } = about.connection;
   const cause = error;
-  if (tlsFault(error)) {
+  if (isTlsFault(codeOf(error))) {
     return new BrokerTlsFailed(
       `TLS with ${brokers.join(', ')} failed (${codeOf(error)}): give the authority that signed the brokers' certificate in KAFKA_SSL_CA_FILE, and a port that speaks TLS`,
       { cause },

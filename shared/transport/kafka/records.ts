@@ -2,9 +2,12 @@
 import type { IHeaders, KafkaMessage } from 'kafkajs';
 import type { Delivery, Headers } from '../../command/entry.ts';
 import { position } from '../../command/identity.ts';
-import { structuredBytes } from './binary-mode.ts';
+import { structuredBytes } from '../binary-mode.ts';
 
 type RawHeader = IHeaders[string];
+
+/** Of headers that are a CloudEvent's attributes. */
+const ATTRIBUTE_PREFIX = 'ce_';
 
 /** Reads the records of one partition. Headers and times seldom change from one record to the next: what is the same is read once, and shared. */
 export class RecordReader {
@@ -21,7 +24,7 @@ export class RecordReader {
     if (appendedMs > this.#appendedAt.getTime()) this.#appendedAt = new Date(appendedMs);
     return {
       position: position(Number(message.offset)),
-      bytes: structuredBytes(bytes === 'shared' ? value : Buffer.from(value), headers),
+      bytes: structuredBytes(bytes === 'shared' ? value : Buffer.from(value), headers, ATTRIBUTE_PREFIX),
       headers,
       appendedAt: this.#appendedAt,
     };

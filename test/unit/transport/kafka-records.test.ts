@@ -3,7 +3,7 @@ import type { KafkaMessage } from 'kafkajs';
 import { describe, expect, test } from 'vitest';
 import type { Headers } from '../../../shared/command/entry.ts';
 import { decodeDelivery } from '../../../shared/command/wire.ts';
-import { structuredBytes } from '../../../shared/transport/kafka/binary-mode.ts';
+import { structuredBytes } from '../../../shared/transport/binary-mode.ts';
 import { RecordReader } from '../../../shared/transport/kafka/records.ts';
 
 const EVENT: Headers = {
@@ -27,7 +27,7 @@ function message(parts: Partial<KafkaMessage> = {}): KafkaMessage {
 }
 
 const structured = (payload: string | Buffer, headers: Headers = EVENT): string =>
-  Buffer.from(structuredBytes(Buffer.from(payload), headers)).toString();
+  Buffer.from(structuredBytes(Buffer.from(payload), headers, 'ce_')).toString();
 
 describe('a binary CloudEvent', () => {
   test('is the structured event that says the same', () => {
@@ -47,7 +47,7 @@ describe('a binary CloudEvent', () => {
       position,
       appendedAt,
       headers: EVENT,
-      bytes: structuredBytes(Buffer.from('{"amount":5}'), EVENT),
+      bytes: structuredBytes(Buffer.from('{"amount":5}'), EVENT, 'ce_'),
     });
     expect(body).toMatchObject({ kind: 'command', name: 'deposit', subject: '42', data: { amount: 5 } });
   });
@@ -96,7 +96,7 @@ describe('a binary CloudEvent', () => {
     ['bytes that are no UTF-8', Buffer.from([0x22, 0xff, 0x22])],
     ['a byte order mark', Buffer.from('\uFEFF1')],
   ])('stays as it is when its payload is %s, and is read as a stray', (_, payload) => {
-    expect(structuredBytes(payload, EVENT)).toBe(payload);
+    expect(structuredBytes(payload, EVENT, 'ce_')).toBe(payload);
     const { position, appendedAt } = new RecordReader().delivery(message());
     expect(decodeDelivery({ position, appendedAt, headers: EVENT, bytes: payload })).toMatchObject({
       kind: 'stray',
@@ -107,7 +107,7 @@ describe('a binary CloudEvent', () => {
 
 test('a structured event is left alone to the byte', () => {
   const value = Buffer.from('{"specversion":"1.0"}');
-  expect(structuredBytes(value, { 'content-type': 'application/cloudevents+json' })).toBe(value);
+  expect(structuredBytes(value, { 'content-type': 'application/cloudevents+json' }, 'ce_')).toBe(value);
 });
 
 describe('a record', () => {

@@ -120,15 +120,20 @@ test('a transport that is not in this build is refused with a sentence', async (
   const rest = {
     systemId: newUuid(),
     channel: 'any',
+    partitions: 4,
     logRetentionMs: 1,
     inboxBytesMax: 1,
     leaseMs: 4_000,
     kafka: { connection: { brokers: ['127.0.0.1:1'], tls: null, sasl: null }, replication: null },
+    rabbitmq: {
+      access: { host: '127.0.0.1', port: 1, username: 'guest', password: 'guest', vhost: '/', tls: null },
+    },
     observe: () => undefined,
     clock: systemClock,
     random: Math.random,
   };
-  expect(() => openTransport('rabbitmq', { database, ...rest })).toThrow(TransportUnknown);
+  expect(() => openTransport('pigeons', { database, ...rest })).toThrow(TransportUnknown);
+  expect(openTransport('rabbitmq', { database, ...rest }).traits.positions).toBe('lane');
   expect(openTransport('kafka', { database, ...rest }).traits.assigns).toBe('itself');
   expect(openTransport('memory', { database, ...rest }).traits.positions).toBe('stored');
   expect(openTransport('postgres', { database, ...rest }).traits.assigns).toBe('by-lease');

@@ -1,0 +1,91 @@
+// Owns how many messages a lane's channel may have unacked: more while its holder hungers, fewer when nothing goes on. No I/O.
+import type { Clock } from '../../process/time.ts';
+
+/**
+ * Every channel may have at least so many. What a channel leaves unacked goes back before everything else in its order, but only if the next
+ * one takes all of it at once: what that one leaves goes behind what it had no room for. So nobody ever allows fewer than whoever came before
+ * may have had, and whoever wants more says so in the stamp first.
+ */
+export const PREFETCH_FIRST = 16;
+/** Messages of one entry each: a batch at a time. Of full ones no budget takes as many. */
+export const PREFETCH_MAX = 256;
+const GROWTH = 4;
+/** After an overflow: so long without anything, or so often short of it, and messages are taken to be smaller again. */
+const HUNGRY_MS = 250;
+const HUNGRY_TIMES = 16;
+const IDLE_MS = 1_000;
+
+export class Prefetch {
+  readonly #clock: Clock;
+  /** Up to here it grows at once. */
+  #ceiling = PREFETCH_MAX;
+  /** Messages that waited when there was no room for one more. */
+  #fitting = 1;
+  #hungrySinceMs: number | null = null;
+  #hungryTimes = 0;
+  #idleSinceMs: number | null = null;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** There was no room for what came, beside so many that wait. */
+  overflowed(waiting: number, standing: number): void {
+    this.#fitting = Math.max(1, waiting);
+    this.#ceiling = standing;
+    this.#hungrySinceMs = null;
+    this.#hungryTimes = 0;
+  }
+
+  /** Whether so few wait that it is worth while to ask for more. */
+  isDrained(waiting: number): boolean {
+    return waiting <= this.#fitting / 2;
+  }
+
+  /** What the next channel should have, when it is time for one. `starved`: all that the standing one may have is with the lane's holder. */
+  next(state: 'starved' | 'idle' | 'busy', standing: number): number | null {
+    if (state !== 'starved') this.#hungrySinceMs = null;
+    if (state !== 'idle') this.#idleSinceMs = null;
+    switch (state) {
+      case 'starved':
+        return this.#grown(standing);
+      case 'idle':
+        return this.#shrunk(standing);
+      case 'busy':
+        return null;
+    }
+  }
+
+  /** When `next` should be asked again though nothing came. */
+  patienceMs(): number {
+    const dueMs = Math.min(
+      this.#hungrySinceMs === null ? Infinity : this.#hungrySinceMs + HUNGRY_MS,
+      this.#idleSinceMs === null ? Infinity : this.#idleSinceMs + IDLE_MS,
+    );
+    return Math.max(1, dueMs - this.#clock.monotonicMs());
+  }
+
+  #grown(standing: number): number | null {
+    if (standing >= PREFETCH_MAX) return null;
+    const nowMs = this.#clock.monotonicMs();
+    if (this.#hungrySinceMs === null) {
+      this.#hungrySinceMs = nowMs;
+      this.#hungryTimes++;
+    }
+    const isWorthIt =
+      standing < this.#ceiling || this.#hungryTimes > HUNGRY_TIMES || nowMs - this.#hungrySinceMs >= HUNGRY_MS;
+    if (!isWorthIt) return null;
+    this.#hungrySinceMs = null;
+    this.#hungryTimes = 0;
+    return Math.min(PREFETCH_MAX, standing * GROWTH);
+  }
+
+  #shrunk(standing: number): number | null {
+    if (standing <= PREFETCH_FIRST) return null;
+    this.#idleSinceMs ??= this.#clock.monotonicMs();
+    if (this.#clock.monotonicMs() - this.#idleSinceMs < IDLE_MS) return null;
+    this.#idleSinceMs = null;
+    this.#ceiling = PREFETCH_MAX;
+    return PREFETCH_FIRST;
+  }
+}

@@ -1,0 +1,147 @@
+// Owns the stamps: what a lane has committed last, kept at the broker, so that a database that went back in time is found out.
+import type { ConfirmChannel } from 'amqplib';
+import { z } from 'zod';
+import type { Partition, Uuid } from '../../command/identity.ts';
+import type { OnelaneError } from '../../process/errors.ts';
+import type { Clock } from '../../process/time.ts';
+import { BrokerAway } from '../broker-away.ts';
+import type { BrokerConnection } from './client.ts';
+import type { ConnectionSlot } from './connection-slot.ts';
+import { stampName } from './queues.ts';
+
+/** Written after the database has committed, and confirmed before the broker may forget what it stands for. */
+export interface Stamp {
+  readonly system: Uuid;
+  /** Transactions that the database had committed for the partition. */
+  readonly commits: bigint;
+  /** The message whose entries were settled last, and how many of its entries, from its first on; null: none was yet. */
+  readonly head: { readonly key: string; readonly settled: number } | null;
+  /** Append time of the last of them. */
+  readonly appendedAt: Date;
+  /** So many messages a channel may have had unacked, and no more. */
+  readonly prefetch: number;
+}
+
+const stampSchema = z.object({
+  system: z.string(),
+  commits: z.string().regex(/^\d{1,19}$/),
+  head: z.object({ key: z.string(), settled: z.int().min(0) }).nullable(),
+  appendedAt: z.iso.datetime(),
+  prefetch: z.int().min(1).max(65_535),
+});
+
+/** Who reads a stamp has it in hand for a moment, and the queue is empty for everybody else. */
+const LOOKS_MAX = 5;
+const LOOK_AGAIN_MS = 100;
+const CONFIRM_MS = 5_000;
+
+/** null: nothing was ever settled, or the queue was made anew. Rejects as amqplib does. */
+export async function readStamp(
+  connection: BrokerConnection,
+  of: { readonly channel: string; readonly partition: Partition; readonly clock: Clock },
+): Promise<Stamp | null> {
+  const queue = stampName(of.channel, of.partition);
+  const asking = await connection.channel();
+  try {
+    for (let looks = 1; ; looks++) {
+      const message = await connection.ask(() => asking.get(queue, { noAck: false }));
+      if (message !== false) {
+        asking.nack(message, false, true);
+        return parseStamp(message.content);
+      }
+      if (looks === LOOKS_MAX) return null;
+      await of.clock.sleep(LOOK_AGAIN_MS);
+    }
+  } finally {
+    // A channel that the broker ended is closed already.
+    await connection.ask(() => asking.close()).catch(() => undefined);
+  }
+}
+
+/** What is no stamp of ours says nothing. */
+function parseStamp(content: Buffer): Stamp | null {
+  const parsed = stampSchema.safeParse(jsonOf(content.toString()));
+  if (!parsed.success) return null;
+  const { system, commits, head, appendedAt, prefetch } = parsed.data;
+  // Compared with an id, and never taken for one.
+  return { system: system as Uuid, commits: BigInt(commits), head, appendedAt: new Date(appendedAt), prefetch };
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+export interface StampWriterGiven {
+  /** A connection of its own: an alarm keeps back what publishes, and must not keep back acks. */
+  readonly slot: ConnectionSlot;
+  readonly channel: string;
+  readonly explain: (thrown: unknown) => OnelaneError;
+  readonly clock: Clock;
+}
+
+export class StampWriter {
+  readonly #given: StampWriterGiven;
+  #opening: Promise<ConfirmChannel> | null = null;
+
+  constructor(given: StampWriterGiven) {
+    this.#given = given;
+  }
+
+  /** Resolves when it is safe at the broker; rejects with a sentence when that is not known in time, or by `stop`. */
+  async write(partition: Partition, stamp: Stamp, stop: AbortSignal): Promise<void> {
+    const { clock, explain } = this.#given;
+    const over = new AbortController();
+    const end = () => over.abort();
+    stop.addEventListener('abort', end, { once: true });
+    if (stop.aborted) end();
+    const late = clock.sleep(CONFIRM_MS, over.signal).then(() => {
+      throw new BrokerAway(`the stamp of partition ${partition} was not confirmed in time`);
+    });
+    try {
+      await Promise.race([this.#publish(partition, stamp), late]);
+    } catch (thrown) {
+      throw explain(thrown);
+    } finally {
+      stop.removeEventListener('abort', end);
+      over.abort();
+    }
+  }
+
+  async #publish(partition: Partition, stamp: Stamp): Promise<void> {
+    const content = Buffer.from(JSON.stringify({ ...stamp, commits: String(stamp.commits) }));
+    const options = { persistent: true, contentType: 'application/json' };
+    const channel = await this.#open();
+    await new Promise<void>((resolve, reject) => {
+      channel.publish('', stampName(this.#given.channel, partition), content, options, (refusal: unknown) => {
+        if (refusal === null) resolve();
+        else reject(new BrokerAway(`the stamp of partition ${partition} was not stored`, { cause: refusal }));
+      });
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#given.slot.close();
+  }
+
+  #open(): Promise<ConfirmChannel> {
+    if (this.#opening !== null) return this.#opening;
+    const opening = this.#given.slot
+      .get()
+      .then((connection) => connection.confirmChannel())
+      .then((channel) => {
+        channel.on('close', () => this.#forget(opening));
+        return channel;
+      });
+    this.#opening = opening;
+    opening.catch(() => this.#forget(opening));
+    return opening;
+  }
+
+  #forget(opening: Promise<ConfirmChannel>): void {
+    if (this.#opening === opening) this.#opening = null;
+  }
+}
