@@ -15,6 +15,8 @@ export interface Child {
   /** Resolves when a lane of it waits at the signal; it waits until `go`. Rejects when the process ends first. */
   reach(signal: LaneSignal, nth: number): Promise<void>;
   go(): void;
+  /** Its event loop stands still for so long, and then goes on by itself. */
+  block(ms: number): void;
   /** Resolves when the process has ended, whoever ended it. */
   readonly ended: Promise<void>;
   /** SIGTERM ends it in good order, SIGKILL at once; resolves when it has ended. */
@@ -88,6 +90,7 @@ function childOf(process_: ChildProcess, parts: Parts): Child {
       await orEnd(reached, parts);
     },
     go: () => say({ kind: 'go' }),
+    block: (ms) => say({ kind: 'block', ms }),
     end: async (how) => {
       signal(how);
       await parts.ended;

@@ -25,6 +25,10 @@ process.on('message', (message) => {
     armed.nth = said.nth;
     return;
   }
+  if (said.kind === 'block') {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)), 0, 0, said.ms);
+    return;
+  }
   for (const resolve of armed.waiting.splice(0)) resolve();
 });
 

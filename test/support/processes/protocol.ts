@@ -42,4 +42,6 @@ export type ToChild =
   /** Stop the lane that is the nth to reach this signal from now on, and say so. */
   | { readonly kind: 'arm'; readonly signal: LaneSignal; readonly nth: number }
   /** Whoever waits at a signal goes on. */
-  | { readonly kind: 'go' };
+  | { readonly kind: 'go' }
+  /** Do nothing at all for so long, neither timers nor sockets; a consumer only. */
+  | { readonly kind: 'block'; readonly ms: number };

@@ -64,6 +64,12 @@ export class Ticker {
     }, 0);
   }
 
+  /** Transactions of the partition that others than the child have told of. */
+  madeByOthers(child: string, partition: number): number {
+    const made = [...this.#commits].filter(([commit, by]) => by !== child && commit.startsWith(`${partition}/`));
+    return made.length;
+  }
+
   #note(child: string, said: Happening): void {
     switch (said.kind) {
       case 'claimed':
