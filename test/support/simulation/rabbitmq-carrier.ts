@@ -13,13 +13,14 @@ export interface RabbitCarrier extends Carrier {
 const COUNTED_MS = 6_000;
 const AGAIN_MS = 500;
 
-export async function openRabbitCarrier(): Promise<RabbitCarrier> {
+/** `settings`: more of them, for every child. */
+export async function openRabbitCarrier(settings: Carrier['settings'] = {}): Promise<RabbitCarrier> {
   const node = await ownRabbit();
   const channel = `faults-${randomBytes(4).toString('hex')}`;
   let askedMs: number | null = null;
   return {
     node,
-    settings: { ONELANE_TRANSPORT: 'rabbitmq', ONELANE_CHANNEL: channel, RABBITMQ_URL: node.url },
+    settings: { ONELANE_TRANSPORT: 'rabbitmq', ONELANE_CHANNEL: channel, RABBITMQ_URL: node.url, ...settings },
     // Nobody publishes any more when this is asked: what was counted before may be old, what is counted from now on is an end.
     behind: async () => {
       askedMs ??= performance.now();

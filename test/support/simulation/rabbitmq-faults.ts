@@ -8,6 +8,8 @@ import type { RabbitCarrier } from './rabbitmq-carrier.ts';
 
 /** Longer than the lease, and than a broker waits that hears nothing: twice the heartbeat of half a lease, and a tick. */
 const BLOCKED_MS = 15_000;
+/** A consumer whose event loop does not turn ends itself, after so long as to make a zombie of it first. */
+export const ZOMBIE_SETTINGS = { ONELANE_DECIDE_LIMIT: '60s' } as const;
 
 /** Successors get what it has in its hands while it stands still; it finds its tenures lost and writes nothing. */
 export const eventLoopBlocked: Fault = (given, consumers) =>
@@ -26,7 +28,9 @@ export const eventLoopBlocked: Fault = (given, consumers) =>
     await ticker.until(() => ticker.heldBy(zombie.name).length === 0);
     await ticker.until(() => held.some((at) => ticker.madeByOthers(zombie.name, at) > (made.get(at) ?? 0)));
     if (performance.now() > wakesMs) throw new Error(`${zombie.name} was awake before others had its commands`);
-    await ticker.until(() => lost() > before);
+    const died = zombie.ended.then(() => Promise.reject(new Error(`${zombie.name} has ended in place of waking`)));
+    died.catch(() => undefined); // it ends some day in any case
+    await Promise.race([ticker.until(() => lost() > before), died]);
     const sentence = `${zombie.name} found tenures lost whose commands others had applied meanwhile`;
     return { pendingShare, trace: { sentence, isSeen: () => true } };
   });
