@@ -88,7 +88,7 @@ await describeWithNode('with ONELANE_TRANSPORT=rabbitmq', {}, (rabbit) => {
     expect([pending.status, await pending.json()]).toMatchObject([200, { status: 'pending' }]);
     await place.serve(['consumer'], env('tokens'));
     await expect
-      .poll(async () => (await (await fetch(location)).json()) as unknown, PATIENCE)
+      .poll(async () => (await (await fetch(location)).json()), PATIENCE)
       .toMatchObject({ status: 'applied' });
   });
 
