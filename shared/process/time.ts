@@ -1,5 +1,4 @@
 // Owns time and randomness as parameters, and the one formula for backing off.
-import { setTimeout as timer } from 'node:timers/promises';
 
 export interface Clock {
   /** Wall clock. For records only; never for a deadline. */
@@ -13,8 +12,25 @@ export interface Clock {
 export const systemClock: Clock = {
   now: () => new Date(),
   monotonicMs: () => performance.now(),
-  sleep: (ms, signal) => timer(ms, undefined, signal ? { signal } : {}).catch(() => undefined),
+  // Not the one of node:timers/promises: it makes an error with a stack for whoever is woken, and lanes are, all the time.
+  sleep: (ms, signal) =>
+    new Promise((resolve) => {
+      if (signal?.aborted === true) {
+        resolve();
+        return;
+      }
+      const end = () => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', end);
+        resolve();
+      };
+      const timer = setTimeout(end, ms);
+      signal?.addEventListener('abort', end, { once: true });
+    }),
 };
+
+/** The reason with which a sleeper is woken that is woken often: an abort without one makes an error with a stack. */
+export const WOKEN = 'woken';
 
 /**
  * Resolves when `work` has ended, or after `ms`; rejects as `work` does, if that comes first. What is not done by then is abandoned,

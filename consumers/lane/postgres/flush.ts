@@ -1,9 +1,9 @@
-// Owns one flush: statements sent in one go, answered in order; and the first error of theirs that is a reason, not a consequence.
+// Owns one flush: statements sent in one go, answered in order, and the one that failed.
 import { createHash } from 'node:crypto';
-import { Writable } from 'node:stream';
 import type pg from 'pg';
-import { invariant, OnelaneError } from '../../../shared/process/errors.ts';
+import { OnelaneError } from '../../../shared/process/errors.ts';
 import { refuseLonger, STATEMENT_LENGTH_MAX } from '../../../shared/resources/array-text.ts';
+import { RoundTrip, type Sending } from './round-trip.ts';
 
 /** A prepared statement; its name follows from its text, so that stores can share connections. */
 export interface Statement {
@@ -30,69 +30,35 @@ export function statement(text: string): Statement {
   return { name: `ol_${createHash('sha256').update(text).digest('hex').slice(0, 24)}`, text };
 }
 
-/** One promise for all of it, made when somebody asks: a statement that fails unasked does not end the process. */
+/** Statements that wait for each other's company. Nothing leaves before somebody asks for the answers. */
 export class Flush {
   readonly #client: pg.ClientBase;
   readonly #lengthMax: number;
-  readonly #stream: Writable | null;
-  #isHeldBack = false;
-  readonly #answers: (Answer | Error | undefined)[] = [];
-  #left = 0;
-  #wake: (() => void) | null = null;
+  readonly #sending: Sending[] = [];
 
   /** `lengthMax`: of all values of one statement. */
   constructor(client: pg.ClientBase, lengthMax = STATEMENT_LENGTH_MAX) {
     this.#client = client;
     this.#lengthMax = lengthMax;
-    this.#stream = streamOf(client);
   }
 
-  /** Sends at the end of this turn, together with what else is sent in it, and waits for nothing. Returns the answer's place. Throws StatementTooLarge, and then it was not sent. */
-  send(what: Statement, values: readonly Parameter[] = []): number {
+  /** Returns the place of its answer. Throws StatementTooLarge, and then it will not be sent. */
+  send(statement: Statement, values: readonly Parameter[] = []): number {
     refuseLonger(lengthOf(values), this.#lengthMax);
-    this.#holdBack();
-    const at = this.#answers.push(undefined) - 1;
-    this.#left++;
-    this.#client.query<(string | null)[]>(
-      { name: what.name, text: what.text, values: [...values], rowMode: 'array' },
-      (failure: Error | null | undefined, result) => {
-        this.#answers[at] = failure ?? { command: result.command, rows: result.rows, count: result.rowCount ?? 0 };
-        this.#left--;
-        if (this.#left === 0) this.#wake?.();
-      },
-    );
-    return at;
+    return this.#sending.push({ statement, values }) - 1;
   }
 
-  /** A system call for each statement, and a server that wakes up for each, would cost more than the statements. */
-  #holdBack(): void {
-    const stream = this.#stream;
-    if (stream === null || this.#isHeldBack) return;
-    this.#isHeldBack = true;
-    stream.cork();
-    process.nextTick(() => {
-      this.#isHeldBack = false;
-      stream.uncork();
+  /** All answers in the order of sending, asked for once. Rejects with FlushFailed for the statement that failed: none behind it was carried out. */
+  answers(): Promise<readonly Answer[]> {
+    if (this.#sending.length === 0) return Promise.resolve([]);
+    return new Promise((resolve, reject) => {
+      const trip = new RoundTrip(this.#sending, (error, answers) => {
+        if (error === null || error === undefined) resolve(answers);
+        else reject(new FlushFailed(answers.length, error));
+      });
+      this.#client.query(trip);
     });
   }
-
-  /** All answers in the order of sending. Rejects with FlushFailed for the first that failed: the others failed because of it. */
-  async answers(): Promise<readonly Answer[]> {
-    if (this.#left > 0) await new Promise<void>((resolve) => (this.#wake = resolve));
-    return this.#answers.map((answer, at) => {
-      if (answer instanceof Error) throw new FlushFailed(at, answer);
-      invariant(answer !== undefined, 'every statement of the flush was answered');
-      return answer;
-    });
-  }
-}
-
-/** The connection's socket, as the driver holds it; its types do not know it, and without it statements only leave one by one. */
-function streamOf(client: pg.ClientBase): Writable | null {
-  const connection: unknown = Reflect.get(client, 'connection');
-  const stream: unknown =
-    typeof connection === 'object' && connection !== null ? Reflect.get(connection, 'stream') : null;
-  return stream instanceof Writable ? stream : null;
 }
 
 function lengthOf(values: readonly Parameter[]): number {

@@ -3,7 +3,7 @@ import type { EachBatchPayload, KafkaMessage } from 'kafkajs';
 import { entryHash, type Delivery } from '../../command/entry.ts';
 import { position, type Partition, type Position, type Uuid } from '../../command/identity.ts';
 import { asError, invariant } from '../../process/errors.ts';
-import type { Clock } from '../../process/time.ts';
+import { WOKEN, type Clock } from '../../process/time.ts';
 import { Inbox, type InboxBudget } from '../inbox.ts';
 import type { Hold } from '../lane-roster.ts';
 import { LogDiverged } from '../log-diverged.ts';
@@ -279,7 +279,7 @@ export class KafkaLane implements Lane {
   async #change(ms: number): Promise<void> {
     const over = new AbortController();
     const end = () => {
-      over.abort();
+      over.abort(WOKEN);
     };
     this.#wakeNext = end;
     this.lost.addEventListener('abort', end, { once: true });

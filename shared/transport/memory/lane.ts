@@ -1,7 +1,7 @@
 // Owns a lane over the log in memory. It has no inbox: the log itself is at hand.
 import type { Delivery } from '../../command/entry.ts';
 import { position, type Partition, type Position, type Uuid } from '../../command/identity.ts';
-import type { Clock } from '../../process/time.ts';
+import { WOKEN, type Clock } from '../../process/time.ts';
 import { invariant } from '../../process/errors.ts';
 import type { Hold } from '../lane-roster.ts';
 import { countOwn, diverged, foreignSystem, startingPosition } from '../resume-check.ts';
@@ -103,7 +103,7 @@ export class MemoryLane implements Lane {
   async #change(waitMs: number): Promise<void> {
     const over = new AbortController();
     const end = () => {
-      over.abort();
+      over.abort(WOKEN);
     };
     const unwatch = this.#given.log.watch(this.partition, end);
     this.lost.addEventListener('abort', end, { once: true });

@@ -1,75 +1,62 @@
-// Owns the appending statement: entries of many partitions in one commit, numbered under the lock of their partitions' rows.
+// Owns appending: entries of many partitions in one commit, cut into segments, and what the database made of them.
 import type pg from 'pg';
 import type { Partition } from '../../command/identity.ts';
-import { quoted, type SchemaName } from '../../postgres/schema-name.ts';
 import type { Routed } from '../transport.ts';
 import { entryBytes } from '../admission.ts';
+import type { AppendStatements } from './append-sql.ts';
 import { encodeSegment, SEGMENT_BYTES_MAX, SEGMENT_ENTRIES_MAX } from './segment.ts';
 
-/** Where the appended entries of a partition begin. They follow each other without a gap, in the order given. */
-export type FirstPositions = ReadonlyMap<Partition, number>;
-
-/**
- * One autocommit statement. Rows are locked in the order of their partitions, all of them before the first is written, so that
- * two appends never wait for each other in a circle. Time is read under the lock and never goes back within a partition.
- */
-export function appendStatement(schema: SchemaName): string {
-  const name = quoted(schema);
-  return `
-with segment as (
-  select *
-  from unnest($1::int[], $2::int[], $3::int[], $4::int[], $5::int[]) as given (partition, through, entries, start, size)
-),
-locked as (
-  select partition
-  from ${name}.log_head
-  where partition = any ($1::int[])
-  order by partition
-  for no key update
-),
-moved as (
-  update ${name}.log_head head
-  set
-    next_position = head.next_position + added.entries,
-    appended_at = greatest(head.appended_at, clock_timestamp())
-  from (select partition, sum(entries) as entries from segment group by partition) added
-  where head.partition = added.partition
-    and (select count(*) from locked) > 0
-  returning head.partition, (head.next_position - added.entries)::bigint as first_position, head.appended_at
-),
-stored as (
-  insert into ${name}.log_segment (partition, last_position, entries, appended_at, size, frames)
-  select
-    moved.partition,
-    moved.first_position + segment.through - 1,
-    segment.entries,
-    moved.appended_at,
-    segment.size,
-    substring($6::bytea from segment.start + 1 for segment.size)
-  from moved
-  join segment using (partition)
-)
-select partition, first_position
-from moved`;
+/** What an append did to a partition: its entries follow each other without a gap, in the order given. */
+export interface Appended {
+  readonly partition: Partition;
+  /** Position of the first entry. */
+  readonly first: number;
+  /** When they were appended, in microseconds since 1970. */
+  readonly stampUs: number;
+  /** The same of what stands before them; null: nothing does. */
+  readonly beforeUs: number | null;
+  readonly segments: number;
+  readonly entries: readonly Routed[];
 }
 
 /** Rejects as the driver does; then nothing is known but what the error says. */
 export async function append(
   client: pg.PoolClient,
-  statement: string,
+  statements: AppendStatements,
   entries: ReadonlyMap<Partition, readonly Routed[]>,
-): Promise<FirstPositions> {
-  const result = await client.query<[number, string], unknown[]>({
-    name: 'append',
-    text: statement,
-    values: appendValues(entries),
+): Promise<readonly Appended[]> {
+  const cut = [...entries].flatMap(([partition, all]) =>
+    cutSegments(all).map((segment) => [partition, segment] as const),
+  );
+  const [only] = cut;
+  const query =
+    cut.length === 1 && only !== undefined
+      ? { name: 'append-one', text: statements.one, values: oneValues(...only) }
+      : { name: 'append', text: statements.many, values: manyValues(cut) };
+  const result = await client.query<[number, string, string, string | null, string], unknown[]>({
+    ...query,
     rowMode: 'array',
   });
-  // partition is an int4 and first_position an int8, which the driver gives as text.
-  return new Map(result.rows.map(([partition, first]) => [partition as Partition, Number(first)]));
+  // partition is an int4, the others are int8, which the driver gives as text.
+  return result.rows.map(([given, first, stampUs, beforeUs, segments]) => {
+    // One of those that were sent.
+    const partition = given as Partition;
+    return {
+      partition,
+      first: Number(first),
+      stampUs: Number(stampUs),
+      beforeUs: beforeUs === null ? null : Number(beforeUs),
+      segments: Number(segments),
+      entries: entries.get(partition) ?? [],
+    };
+  });
 }
 
-function appendValues(entries: ReadonlyMap<Partition, readonly Routed[]>): unknown[] {
+function oneValues(partition: Partition, segment: readonly Routed[]): unknown[] {
+  return [partition, segment.length, encodeSegment(segment)];
+}
+
+function manyValues(cut: readonly (readonly [Partition, readonly Routed[]])[]): unknown[] {
   const partitions: number[] = [];
   const through: number[] = [];
   const counts: number[] = [];
@@ -77,27 +64,23 @@ function appendValues(entries: ReadonlyMap<Partition, readonly Routed[]>): unkno
   const sizes: number[] = [];
   const frames: Buffer[] = [];
   let start = 0;
-  for (const [partition, all] of entries) {
-    let count = 0;
-    for (const part of cutSegments(all)) {
-      const segment = encodeSegment(part);
-      count += part.length;
-      partitions.push(partition);
-      through.push(count);
-      counts.push(part.length);
-      starts.push(start);
-      sizes.push(segment.length);
-      frames.push(segment);
-      start += segment.length;
-    }
+  let count = 0;
+  for (const [partition, entries] of cut) {
+    const segment = encodeSegment(entries);
+    count = partition === partitions.at(-1) ? count + entries.length : entries.length;
+    partitions.push(partition);
+    through.push(count);
+    counts.push(entries.length);
+    starts.push(start);
+    sizes.push(segment.length);
+    frames.push(segment);
+    start += segment.length;
   }
   return [
     ...[partitions, through, counts, starts, sizes].map((numbers) => `{${numbers.join(',')}}`),
-    frames.length === 1 ? (frames[0] ?? EMPTY) : Buffer.concat(frames),
+    Buffer.concat(frames),
   ];
 }
-
-const EMPTY = Buffer.alloc(0);
 
 function cutSegments(entries: readonly Routed[]): readonly (readonly Routed[])[] {
   const segments: (readonly Routed[])[] = [];

@@ -1,6 +1,6 @@
 // Owns the adapter's connections: few, kept open, durable by setting, and given up when no answer comes.
 import pg from 'pg';
-import { connectionOptions, LANE_TIMEOUTS, sessionSettings } from '../../postgres/database.ts';
+import { connectionOptions, KEYED_PLANNING, LANE_TIMEOUTS, sessionSettings } from '../../postgres/database.ts';
 import { breakOff } from '../../postgres/end-client.ts';
 import { asError } from '../../process/errors.ts';
 import type { Observe } from '../../process/events.ts';
@@ -44,7 +44,7 @@ export function openLogClients(given: {
     if (isLost) given.observe({ kind: 'connection-restored', what: given.what });
     isLost = false;
   };
-  const settings = sessionSettings(LANE_TIMEOUTS);
+  const settings = sessionSettings(LANE_TIMEOUTS) + KEYED_PLANNING;
   const pool = new pg.Pool({
     ...connectionOptions(given.url, 'onelane-log'),
     query_timeout: ANSWER_MS,

@@ -1,6 +1,6 @@
 // Owns the heads of the log: making them once, reading where each partition ends, and hints about it.
 import type pg from 'pg';
-import { partition as partitionAt, type Partition, type Position } from '../../command/identity.ts';
+import { partition as partitionAt, type Partition } from '../../command/identity.ts';
 import type { Database } from '../../postgres/database.ts';
 import { quoted, type SchemaName } from '../../postgres/schema-name.ts';
 import { inTransaction } from '../../postgres/transaction.ts';
@@ -43,7 +43,7 @@ export async function logEnds(on: pg.Pool | pg.PoolClient, schema: SchemaName): 
 const HINTS_PER_PAYLOAD_MAX = 200;
 
 /** `partition:end` pairs, in as few payloads as may be. */
-export function writeHints(ends: ReadonlyMap<Partition, Position>): readonly string[] {
+export function writeHints(ends: ReadonlyMap<Partition, number>): readonly string[] {
   const pairs = [...ends].map(([partition, end]) => `${partition}:${end}`);
   const payloads: string[] = [];
   for (let at = 0; at < pairs.length; at += HINTS_PER_PAYLOAD_MAX) {

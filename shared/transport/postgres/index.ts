@@ -1,18 +1,13 @@
 // Owns the front door of the postgres transport: the database that takes the writes also carries the commands.
-import {
-  partition as partitionAt,
-  position,
-  type Partition,
-  type Position,
-  type Uuid,
-} from '../../command/identity.ts';
+import { partition as partitionAt, position, type Uuid } from '../../command/identity.ts';
 import type { Database } from '../../postgres/database.ts';
 import { appendedChannel, openNotifier } from '../../postgres/notify.ts';
 import type { Observe } from '../../process/events.ts';
 import type { Clock } from '../../process/time.ts';
 import { LogPartitionsDiffer } from '../log-partitions-differ.ts';
 import type { Publisher, Subscription, Transport } from '../transport.ts';
-import { appendStatement } from './append.ts';
+import type { Appended } from './append.ts';
+import { appendStatements } from './append-sql.ts';
 import { openLogClients } from './clients.ts';
 import { logEnds, provisionLog, writeHints } from './heads.ts';
 import { pageStatements } from './page.ts';
@@ -42,15 +37,11 @@ export interface PostgresTransport extends Transport {
 export function postgresTransport(given: PostgresTransportGiven): PostgresTransport {
   const { database } = given;
   const subscriptions = new Set<PostgresSubscription>();
-  const hintHere = (ends: ReadonlyMap<Partition, Position>) => {
-    for (const subscription of subscriptions) {
-      for (const [partition, end] of ends) subscription.hint(partition, Number(end));
-    }
-  };
+  const handOver = (appended: Appended) => [...subscriptions].some((subscription) => subscription.handOver(appended));
   return {
     traits: { positions: 'stored', assigns: 'by-lease', carriedBy: 'the database' },
     provision: (partitions) => provisionLog(database, partitions),
-    openPublisher: () => openPublisher(given, hintHere),
+    openPublisher: () => openPublisher(given, handOver),
     async openSubscription(mine) {
       const subscription = new PostgresSubscription(mine, {
         ...given,
@@ -78,7 +69,7 @@ export function postgresTransport(given: PostgresTransportGiven): PostgresTransp
 
 async function openPublisher(
   given: PostgresTransportGiven,
-  hintHere: (ends: ReadonlyMap<Partition, Position>) => void,
+  handOver: (appended: Appended) => boolean,
 ): Promise<Publisher> {
   const { database, observe, clock } = given;
   const partitions = await countPartitions(database);
@@ -91,12 +82,13 @@ async function openPublisher(
   });
   const publisher = new PostgresPublisher({
     clients: openLogClients({ url: database.url, what: 'log publisher', max: PUBLISHER_CLIENTS_MAX, observe, clock }),
-    statement: appendStatement(database.schema),
+    statements: appendStatements(database.schema),
     partitions,
     clock,
-    onAppended: (ends) => {
-      hintHere(ends);
-      for (const payload of writeHints(ends)) notifier.hint(payload);
+    onAppended: (appended) => {
+      const elsewhere = appended.filter((each) => !handOver(each));
+      const ends = elsewhere.map(({ partition, first, entries }) => [partition, first + entries.length] as const);
+      for (const payload of writeHints(new Map(ends))) notifier.hint(payload);
     },
   });
   return {

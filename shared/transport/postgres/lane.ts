@@ -1,15 +1,16 @@
 // Owns a lane over the log in PostgreSQL: it reads ahead into its inbox while its holder works.
 import type { Delivery } from '../../command/entry.ts';
-import type { Partition, Position, Uuid } from '../../command/identity.ts';
+import { position, type Partition, type Position, type Uuid } from '../../command/identity.ts';
 import { asError, invariant } from '../../process/errors.ts';
 import type { Observe } from '../../process/events.ts';
-import type { Clock } from '../../process/time.ts';
+import { WOKEN, type Clock } from '../../process/time.ts';
 import { Inbox, type InboxBudget } from '../inbox.ts';
 import type { Hold } from '../lane-roster.ts';
 import type { LogDiverged } from '../log-diverged.ts';
 import { LogPartitionsDiffer } from '../log-partitions-differ.ts';
 import { countOwn, foreignSystem, startingPosition } from '../resume-check.ts';
 import type { Lane, Resume } from '../transport.ts';
+import type { Appended } from './append.ts';
 import type { LogClients } from './clients.ts';
 import { readPage, readView, type Anchor, type Page, type PageStatements } from './page.ts';
 
@@ -124,6 +125,26 @@ export class PostgresLane implements Lane {
     return this.#knows === 'caught-up' ? this.#ahead : null;
   }
 
+  /**
+   * Takes what this process has just appended behind all that was read, as if it had been read: the append saw the same entry before
+   * it, to the microsecond, as a page would have. False when it must be read: it does not follow, or there is no room for it.
+   */
+  handOver({ first, entries, segments, stampUs, beforeUs }: Appended): boolean {
+    const anchor = this.#anchors.at(-1);
+    if (!this.#started || this.#knows !== 'caught-up' || this.#reading !== null || this.#fault !== null) return false;
+    if (first !== this.#ahead || segments !== 1) return false;
+    if (anchor?.lastPosition !== first - 1 || anchor.stampUs !== beforeUs) return false;
+    if (this.#inbox.entries >= AHEAD_ENTRIES_MIN || !this.#inbox.hasRoomFor(bytesOf(entries))) return false;
+    const appendedAt = new Date(stampUs / 1_000);
+    const deliveries = entries.map(({ bytes, headers }, index) => {
+      return { position: position(first + index), bytes, headers, appendedAt };
+    });
+    const end = { lastPosition: first + entries.length - 1, stampUs };
+    this.#take({ kind: 'page', deliveries, anchor: end, isEnd: true, anchors: [end] });
+    this.#wake();
+    return true;
+  }
+
   /** The log of this partition ends at `end`, or wherever (null). A hint: it may come late, twice, or not at all. */
   hint(end: number | null): void {
     if (end !== null && end <= this.#ahead) return;
@@ -227,7 +248,7 @@ export class PostgresLane implements Lane {
   async #change(ms: number): Promise<void> {
     const over = new AbortController();
     const end = () => {
-      over.abort();
+      over.abort(WOKEN);
     };
     this.#wakeNext = end;
     this.lost.addEventListener('abort', end, { once: true });
@@ -239,3 +260,5 @@ export class PostgresLane implements Lane {
     }
   }
 }
+
+const bytesOf = (entries: Appended['entries']): number => entries.reduce((sum, { bytes }) => sum + bytes.length, 0);

@@ -46,7 +46,8 @@ export interface PageStatements {
 }
 
 // Times travel as microseconds: a Date has not room for them, and two commits of one millisecond must not look the same.
-const STAMP = '(extract(epoch from appended_at) * 1000000)::bigint';
+export const stampOf = (column: string) => `(extract(epoch from ${column}) * 1000000)::bigint`;
+const STAMP = stampOf('appended_at');
 
 export function pageStatements(schema: SchemaName): PageStatements {
   const name = quoted(schema);

@@ -1,11 +1,12 @@
 // Owns publishing: what waits together goes in one statement, and every doubt is told as it is.
 import pg from 'pg';
-import { position, type Partition, type Position } from '../../command/identity.ts';
+import { position, type Partition } from '../../command/identity.ts';
 import { asError } from '../../process/errors.ts';
 import type { Clock } from '../../process/time.ts';
 import { PublishQueue, type Fate, type Parcel } from '../publish-queue.ts';
 import type { Publisher, PublishResult, Routed } from '../transport.ts';
-import { append, type FirstPositions } from './append.ts';
+import { append, type Appended } from './append.ts';
+import type { AppendStatements } from './append-sql.ts';
 import type { LogClients } from './clients.ts';
 
 /** Each flushes to disk on its own; with more of them fewer calls share a flush. */
@@ -15,11 +16,10 @@ const PARCEL_LIMITS = { entries: 5_000, bytes: PARCEL_BYTES_MAX, partitionBytes:
 
 export interface PublisherGiven {
   readonly clients: LogClients;
-  readonly statement: string;
+  readonly statements: AppendStatements;
   readonly partitions: number;
   readonly clock: Clock;
-  /** What was stored: the position after it, by partition. */
-  readonly onAppended: (ends: ReadonlyMap<Partition, Position>) => void;
+  readonly onAppended: (appended: readonly Appended[]) => void;
 }
 
 export class PostgresPublisher implements Publisher {
@@ -48,7 +48,7 @@ export class PostgresPublisher implements Publisher {
 
   /** One statement: all partitions share its fate. */
   async #send(parcel: Parcel): Promise<ReadonlyMap<Partition, Fate>> {
-    const { clients, statement } = this.#given;
+    const { clients, statements } = this.#given;
     let client: pg.PoolClient;
     try {
       client = await clients.borrow();
@@ -60,9 +60,9 @@ export class PostgresPublisher implements Publisher {
       });
     }
     try {
-      const first = await append(client, statement, parcel);
+      const appended = await append(client, statements, parcel);
       clients.giveBack(client);
-      return this.#stored(parcel, first);
+      return this.#stored(parcel, appended);
     } catch (thrown) {
       const cause = asError(thrown);
       const fate = await fateOf(client, cause);
@@ -71,18 +71,17 @@ export class PostgresPublisher implements Publisher {
     }
   }
 
-  #stored(parcel: Parcel, firsts: FirstPositions): ReadonlyMap<Partition, Fate> {
-    const ends = new Map<Partition, Position>();
-    const fates = [...parcel].map(([partition, entries]): readonly [Partition, Fate] => {
-      const first = firsts.get(partition);
-      if (first === undefined) {
-        return [partition, { kind: 'refused', reason: `partition ${partition} has no log`, retry: true }];
-      }
-      ends.set(partition, position(first + entries.length));
-      return [partition, { kind: 'stored', positionOf: (index) => position(first + index) }];
-    });
-    this.#given.onAppended(ends);
-    return new Map(fates);
+  #stored(parcel: Parcel, appended: readonly Appended[]): ReadonlyMap<Partition, Fate> {
+    this.#given.onAppended(appended);
+    const fates = new Map<Partition, Fate>();
+    for (const { partition, first } of appended) {
+      fates.set(partition, { kind: 'stored', positionOf: (index) => position(first + index) });
+    }
+    for (const partition of parcel.keys()) {
+      if (fates.has(partition)) continue;
+      fates.set(partition, { kind: 'refused', reason: `partition ${partition} has no log`, retry: true });
+    }
+    return fates;
   }
 }
 

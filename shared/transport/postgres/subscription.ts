@@ -8,6 +8,7 @@ import type { Clock } from '../../process/time.ts';
 import { InboxBudget } from '../inbox.ts';
 import { LaneRoster, type Hold } from '../lane-roster.ts';
 import type { Lane, Subscription } from '../transport.ts';
+import type { Appended } from './append.ts';
 import { openLogClients, type LogClients } from './clients.ts';
 import { logEnds, readHints } from './heads.ts';
 import { PostgresLane } from './lane.ts';
@@ -81,6 +82,14 @@ export class PostgresSubscription implements Subscription {
 
   lanes(stop: AbortSignal): AsyncIterable<Lane> {
     return this.#roster.lanes(stop);
+  }
+
+  /** What this process appended goes to its own lane, without being read back. False: nobody here reads that partition. */
+  handOver(appended: Appended): boolean {
+    const lane = this.#lanes.get(appended.partition);
+    if (lane === undefined || lane.lost.aborted) return false;
+    if (!lane.handOver(appended)) lane.hint(appended.first + appended.entries.length);
+    return true;
   }
 
   hint(partition: Partition, end: number): void {

@@ -31,15 +31,19 @@ afterEach(async () => {
   open = undefined;
 });
 
-/** The statements that lane clients send, in order; those of a new connection are not among them. */
-function listen(made: StoreBundle): string[] {
-  const sent: string[] = [];
-  made.db.lanePool.on('connect', (client: pg.PoolClient) => {
-    const query = client.query.bind(client);
-    Reflect.set(client, 'query', (config: { name?: string; text?: string }, ...rest: unknown[]) => {
-      sent.push(config.name ?? '');
-      return Reflect.apply(query, client, [config, ...rest]) as unknown;
-    });
+/** The named statements that lane clients send, in order, and how often they wait for answers. */
+function listen(made: StoreBundle): { readonly statements: string[]; roundTrips: number } {
+  const sent = { statements: new Array<string>(), roundTrips: 0 };
+  made.db.lanePool.on('connect', ({ connection }: pg.PoolClient) => {
+    const { bind, sync } = connection;
+    connection.bind = (config, more) => {
+      sent.statements.push(config?.statement ?? '');
+      bind.call(connection, config, more);
+    };
+    connection.sync = () => {
+      sent.roundTrips++;
+      sync.call(connection);
+    };
   });
   return sent;
 }
@@ -68,15 +72,16 @@ describe('the statements of a batch', () => {
     const counts: number[] = [];
     for (const [at, count] of [1, 1, 1, 1, 300, 300].entries()) {
       const accounts = Array.from({ length: count }, (_, n) => [`${n}`, `${100_000 + n}`]).flat();
-      sent.length = 0;
+      Object.assign(sent, { statements: [], roundTrips: 0 });
       const about = wanted({ accounts, notes: ['a'], ids: ids(count), entries: [] });
       ({ tenure } = await store.transact(
         tenure,
         stepOf(about, (found) => planThrough(BigInt(at), everything(found, count, BigInt(at)))),
         'optimistic',
       ));
-      counts.push(sent.length);
-      expect(sent.every((name) => name.startsWith('ol_') && name.length < 63)).toBe(true);
+      counts.push(sent.statements.length);
+      expect(sent.roundTrips).toBe(2);
+      expect(sent.statements.every((name) => name.startsWith('ol_') && name.length < 63)).toBe(true);
     }
     // Batches that delete write last revisions, too.
     expect(counts).toEqual([15, 14, 15, 14, 15, 14].map((most, at) => counts[at % 2] ?? most));
@@ -87,7 +92,7 @@ describe('the statements of a batch', () => {
     const made = await bundle();
     const sent = listen(made);
     const tenure = await made.claim();
-    sent.length = 0;
+    Object.assign(sent, { statements: [], roundTrips: 0 });
     const about = wanted({ accounts: ['1'] });
     await made.store.transact(
       tenure,
@@ -95,7 +100,8 @@ describe('the statements of a batch', () => {
       'optimistic',
     );
     // Begin, fence, books, rows; position, commit.
-    expect(sent).toHaveLength(6);
+    expect(sent.statements).toHaveLength(6);
+    expect(sent.roundTrips).toBe(2);
   });
 
   it('find their rows by index, also when they were first planned on empty tables', async () => {

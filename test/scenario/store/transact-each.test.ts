@@ -197,7 +197,7 @@ describe('single steps in one transaction', () => {
       );
       await sql(`alter table {tables}.account enable row level security`);
       await sql(`create policy poison on {tables}.account using ({tables}.poison(balance))`);
-      made.db.lanePool.on('connect', (client) => void client.query(`set role ${user}`));
+      made.db.lanePool.options.options = `-c role=${user}`;
       const steps = (from: bigint) => [1n, 2n, 3n, 4n, 5n].map((id) => depositStep(from + id, String(id), 1n));
       await store.transactEach(await claim(), steps(0n), 'optimistic');
       const few = [depositStep(6n, '2', 1n), depositStep(7n, '4', 1n), depositStep(8n, '3', 1n)];

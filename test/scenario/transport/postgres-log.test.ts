@@ -1,5 +1,6 @@
 // Owns the proof of what is the postgres transport's own: forgetting, going back in time, and telling what happened to connections.
-import { afterEach, describe, expect, test } from 'vitest';
+import pg from 'pg';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { entryHash, type Delivery } from '../../../shared/command/entry.ts';
 import { newCommandId, partition, position, trustedKey } from '../../../shared/command/identity.ts';
 import type { OnelaneEvent } from '../../../shared/process/events.ts';
@@ -149,6 +150,61 @@ from generate_series(0, 1233) as at`);
     await eventually(PATIENCE_MS, 'the log to be pruned', () => log.kinds().includes('log-pruned'));
     expect(await keptPositions(log)).toEqual([1234]);
     expect(log.events).toContainEqual({ kind: 'log-pruned', partition: 0, entries: 1234 });
+  });
+});
+
+describe('what this process appends', () => {
+  /** How often its lanes read a page of the log, from now on. */
+  function pageReads(): () => number {
+    const query = vi.spyOn(pg.Client.prototype, 'query');
+    closing.push(() => Promise.resolve(query.mockRestore()));
+    return () => query.mock.calls.filter(([sent]) => 'name' in Object(sent) && Object(sent).name === 'page').length;
+  }
+
+  async function waiting(log: Bundle) {
+    await log.publish('a0');
+    const lane = await log.start(FROM_THE_FIRST);
+    await take(lane, 1, PATIENCE_MS);
+    expect(await lane.next({ count: 1, bytes: 1, waitMs: 50 })).toEqual([]);
+    return lane;
+  }
+
+  test('reaches its own lane without being read back, in order, as a reader would get it', async () => {
+    const log = await bundle(86_400_000);
+    const lane = await waiting(log);
+    const reads = pageReads();
+    await log.publisher.publish([log.entry('a1'), log.entry('a2')]);
+    await log.publisher.publish([log.entry('a3')]);
+    const got = await take(lane, 3, PATIENCE_MS);
+    expect(texts(got)).toEqual(['a1', 'a2', 'a3']);
+    expect(reads(), 'pages read').toBe(0);
+    await lane.release();
+    const again = await log.start({ next: position(1), last: null, commits: 0n });
+    expect(await take(again, 3, PATIENCE_MS), 'the same, read').toEqual(got);
+  });
+
+  test('is read behind what others appended meanwhile', async () => {
+    const log = await bundle(86_400_000);
+    const lane = await waiting(log);
+    await Promise.all([log.publish('b', 'b'), log.publisher.publish([log.entry('a')])]);
+    await log.publisher.publish([log.entry('a')]);
+    await log.publish('b');
+    const got = await take(lane, 5, PATIENCE_MS);
+    expect(got.map((each) => Number(each.position))).toEqual([1, 2, 3, 4, 5]);
+    expect(texts(got).sort()).toEqual(['a', 'a', 'b', 'b', 'b']);
+  });
+
+  test('never follows an entry that the log has no more, though it has the position after it', async () => {
+    const log = await bundle(86_400_000);
+    const lane = await waiting(log);
+    // Another past of the same length, which nobody was told of.
+    await log.sql(`update {schema}.log_segment set appended_at = appended_at - interval '1 minute'`);
+    await log.sql(`update {schema}.log_head set appended_at = appended_at - interval '1 minute'`);
+    await log.publisher.publish([log.entry('b1')]);
+    await eventually(PATIENCE_MS, 'the lane to be lost', async () => {
+      expect(texts(await lane.next({ count: 9, bytes: 1_000, waitMs: 20 }).catch(() => []))).toEqual([]);
+      return lane.lost.aborted;
+    });
   });
 });
 
