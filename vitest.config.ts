@@ -15,13 +15,16 @@ const ON_KAFKA = [
   'test/simulation/kafka-*.test.ts',
 ];
 
+/** The same on RabbitMQ, whose nodes take seconds to start. */
+const ON_RABBITMQ = ['test/scenario/**/rabbitmq*.test.ts', 'test/simulation/rabbitmq-*.test.ts'];
+
 function project(name: string, limits: Limits) {
-  const files = { include: [`test/${name}/**/*.test.ts`], exclude: ON_KAFKA };
+  const files = { include: [`test/${name}/**/*.test.ts`], exclude: [...ON_KAFKA, ...ON_RABBITMQ] };
   return { extends: true as const, test: { name, ...files, ...limits } };
 }
 
-function onKafka(limits: Limits) {
-  return { extends: true as const, test: { name: 'kafka', include: ON_KAFKA, ...limits } };
+function onBroker(name: string, include: readonly string[], limits: Limits) {
+  return { extends: true as const, test: { name, include: [...include], ...limits } };
 }
 
 /** The simulation with the full counts of faults and commands: minutes for each. */
@@ -51,7 +54,8 @@ export default defineConfig({
       project('conformance', { testTimeout: 60 * SECOND, hookTimeout: 60 * SECOND }),
       project('scenario', { testTimeout: 120 * SECOND, hookTimeout: 120 * SECOND }),
       project('simulation', { testTimeout: 180 * SECOND, hookTimeout: 120 * SECOND }),
-      onKafka({ testTimeout: 180 * SECOND, hookTimeout: 120 * SECOND }),
+      onBroker('kafka', ON_KAFKA, { testTimeout: 180 * SECOND, hookTimeout: 120 * SECOND }),
+      onBroker('rabbitmq', ON_RABBITMQ, { testTimeout: 180 * SECOND, hookTimeout: 120 * SECOND }),
       inContainers({ testTimeout: 60 * SECOND, hookTimeout: 120 * SECOND }),
       fullFaults({ testTimeout: 1_800 * SECOND, hookTimeout: 300 * SECOND }),
     ],

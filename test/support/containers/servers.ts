@@ -1,10 +1,11 @@
 // Owns the servers that tests take from containers: the image of each, and the variable by which tests find it.
 import { KafkaContainer } from '@testcontainers/kafka';
 import { PostgreSqlContainer } from '@testcontainers/postgresql';
+import { RabbitMQContainer } from '@testcontainers/rabbitmq';
 import { getContainerRuntimeClient } from 'testcontainers';
 
 export interface ContainedServer {
-  readonly variable: 'DATABASE_URL' | 'KAFKA_BROKERS';
+  readonly variable: 'DATABASE_URL' | 'KAFKA_BROKERS' | 'RABBITMQ_URL';
   start(): Promise<Contained>;
 }
 
@@ -17,6 +18,7 @@ export interface Contained {
 const POSTGRES = 'postgres:17';
 /** From 8.0.0 on it needs no ZooKeeper. */
 const KAFKA = 'confluentinc/cp-kafka:8.2.0';
+const RABBITMQ = 'rabbitmq:4-management';
 const CONNECTIONS_MAX = 300;
 const KAFKA_PORT = 9093;
 
@@ -46,8 +48,16 @@ export const kafka: ContainedServer = {
   },
 };
 
+export const rabbitmq: ContainedServer = {
+  variable: 'RABBITMQ_URL',
+  async start() {
+    const started = await new RabbitMQContainer(RABBITMQ).start();
+    return { address: started.getAmqpUrl(), stop: () => started.stop().then(() => undefined) };
+  },
+};
+
 /** What a run by containers starts. A transport's server is added here. */
-export const CONTAINED: readonly ContainedServer[] = [postgres, kafka];
+export const CONTAINED: readonly ContainedServer[] = [postgres, kafka, rabbitmq];
 
 /** Why no container can be started, as half a sentence; null when an engine answers. */
 export async function whyNoContainers(): Promise<string | null> {

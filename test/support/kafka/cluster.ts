@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { kafkaDistribution, QUICK_START, type Distribution } from './distribution.ts';
 import { startNode, type NodeProcess, type NodeWanted } from './node-process.ts';
 import { nodeProperties, type Listener, type NodePorts } from './node-properties.ts';
-import { reservePorts } from './ports.ts';
+import { reservePorts } from '../ports.ts';
 import { makeCertificates, OWNER, secureProperties, STRANGER, type SecureAccess } from './secure.ts';
 
 export interface KafkaOptions {

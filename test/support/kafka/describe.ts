@@ -1,5 +1,6 @@
 // Owns how a test file asks for Kafka: its tests run on a broker, or are skipped with one loud line, which under CI is a failure.
-import { afterAll, beforeAll, describe, test } from 'vitest';
+import { afterAll, beforeAll } from 'vitest';
+import { describeWhere } from '../describe-where.ts';
 import { kafkaSource, ownKafka, testKafka, type KafkaNeed, type TestKafka } from './available.ts';
 import type { KafkaCluster, KafkaOptions } from './cluster.ts';
 
@@ -26,25 +27,7 @@ export async function describeWithCluster(
 /** Tests that start brokers themselves. */
 export async function describeWhereKafka(need: KafkaNeed, name: string, tests: () => void): Promise<void> {
   const source = await kafkaSource(need);
-  if (source.kind !== 'nowhere') {
-    describe(name, tests);
-    return;
-  }
-  const sentence = `there is no Kafka broker for “${name}”: ${source.why}`;
-  if (isDemanded()) {
-    test(`${name}: there is a Kafka broker`, () => {
-      throw new Error(sentence);
-    });
-    return;
-  }
-  process.stderr.write(`SKIPPED: ${sentence}\n`);
-  describe.skipIf(true)(name, tests);
-}
-
-/** Where nobody reads a line, nothing is skipped. */
-function isDemanded(): boolean {
-  const ci = process.env['CI'] ?? '';
-  return ci !== '' && ci !== 'false' && ci !== '0';
+  describeWhere('a Kafka broker', source.kind === 'nowhere' ? source.why : null, name, tests);
 }
 
 function opened<T extends TestKafka>(open: () => Promise<T>): () => T {

@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import { dataDirectory } from '../../../shared/postgres/embedded/data-directory.ts';
 import { underStartLock } from '../../../shared/postgres/embedded/start-lock.ts';
 import { makeArchive } from './archive.ts';
-import { reservePorts } from './ports.ts';
+import { reservePorts } from '../ports.ts';
 
 export interface Distribution {
   /** What `java` is told to find a broker's classes, and to find them fast. */

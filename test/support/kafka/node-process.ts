@@ -1,11 +1,7 @@
-// Owns one broker's process: its start on a folder, the blows that a test deals it, and its certain end.
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { closeSync, openSync, readFileSync } from 'node:fs';
+// Owns one broker's process: its start on a folder, and when it serves.
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import kafkajs from 'kafkajs';
-import { guardAgainstOrphan, type OrphanGuard } from '../../../shared/postgres/embedded/orphan-guard.ts';
+import { startGuarded, type GuardedProcess } from '../guarded-process.ts';
 
 export interface NodeWanted {
   readonly id: number;
@@ -17,78 +13,27 @@ export interface NodeWanted {
   readonly address: string;
 }
 
-export interface NodeProcess {
+export interface NodeProcess extends Pick<GuardedProcess, 'freeze' | 'wake' | 'kill'> {
   /** Resolves when the node says that these nodes, itself among them, serve. Throws with the end of its log. */
   serves(nodes: readonly number[]): Promise<void>;
-  freeze(): void;
-  wake(): void;
-  /** kill -9; resolves when it is gone. Idempotent. */
-  kill(): Promise<void>;
 }
 
-const READY_MS = 60_000;
-const POLL_MS = 30;
-const LOG_LINES_SHOWN = 20;
 const HEAP = '-Xmx512m';
-const PDEATHSIG = ['setpriv', '--pdeathsig', 'KILL'];
 
-let kernelGuards: boolean | undefined;
-
-export function startNode(wanted: NodeWanted): NodeProcess {
-  kernelGuards ??= process.platform === 'linux' && spawnSync('setpriv', ['--pdeathsig', 'KILL', 'true']).status === 0;
-  const child = spawnBroker(wanted, kernelGuards ? PDEATHSIG : []);
-  const guard = guardAgainstOrphan(
-    child.pid ?? 0,
-    kernelGuards || child.pid === undefined ? 'by-kernel' : 'by-watcher',
-  );
+export function startNode({ id, folder, java, address }: NodeWanted): NodeProcess {
+  const running = startGuarded({
+    name: `Kafka's node ${id}`,
+    command: ['java', HEAP, ...java, 'kafka.Kafka', join(folder, 'server.properties')],
+    logFile: join(folder, 'server.log'),
+  });
   return {
-    serves: (nodes) => serves(wanted, child, nodes),
-    freeze: () => void child.kill('SIGSTOP'),
-    wake: () => void child.kill('SIGCONT'),
-    kill: () => kill(child, guard),
+    ...running,
+    serves: (nodes) =>
+      running.serves(async () => {
+        const seen = await nodesSeenBy(address);
+        return nodes.every((node) => seen.includes(node));
+      }),
   };
-}
-
-function spawnBroker(wanted: NodeWanted, guard: readonly string[]): ChildProcess {
-  const broker = ['kafka.Kafka', join(wanted.folder, 'server.properties')];
-  const command = [...guard, 'java', HEAP, ...wanted.java, ...broker];
-  const [program = '', ...rest] = command;
-  const log = openSync(logOf(wanted), 'a', 0o600);
-  try {
-    // A session of its own: Ctrl-C in a terminal is for the test run, which then ends its brokers.
-    const child = spawn(program, rest, { detached: true, stdio: ['ignore', log, log] });
-    // A program that cannot be started is one that has ended; whoever waits for it sees that.
-    child.on('error', () => undefined);
-    child.unref();
-    return child;
-  } finally {
-    closeSync(log);
-  }
-}
-
-function hasEnded(child: ChildProcess): boolean {
-  return child.pid === undefined || child.exitCode !== null || child.signalCode !== null;
-}
-
-async function kill(child: ChildProcess, guard: OrphanGuard): Promise<void> {
-  guard.release();
-  if (hasEnded(child)) return;
-  // While it ran it kept nobody's process alive; now somebody waits for it.
-  child.ref();
-  const ended = once(child, 'exit');
-  child.kill('SIGKILL');
-  await ended;
-}
-
-async function serves(wanted: NodeWanted, child: ChildProcess, nodes: readonly number[]): Promise<void> {
-  const until = performance.now() + READY_MS;
-  while (!hasEnded(child)) {
-    const seen = await nodesSeenBy(wanted.address);
-    if (nodes.every((node) => seen.includes(node))) return;
-    if (performance.now() > until) throw failed(wanted, `does not serve within ${READY_MS / 1_000} s`);
-    await sleep(POLL_MS);
-  }
-  throw failed(wanted, `has ended (${child.exitCode ?? child.signalCode ?? 'the program cannot be started'})`);
 }
 
 /** None while it does not answer. A node is listed from the time on at which it may lead partitions. */
@@ -109,13 +54,4 @@ async function nodesSeenBy(address: string): Promise<readonly number[]> {
   } finally {
     await admin.disconnect().catch(() => undefined);
   }
-}
-
-function failed(wanted: NodeWanted, why: string): Error {
-  const log = readFileSync(logOf(wanted), 'utf8').trimEnd().split('\n').slice(-LOG_LINES_SHOWN).join('\n');
-  return new Error(`Kafka's node ${wanted.id} ${why}; its log ends with:\n${log}`);
-}
-
-function logOf(wanted: NodeWanted): string {
-  return join(wanted.folder, 'server.log');
 }
