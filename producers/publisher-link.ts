@@ -43,7 +43,7 @@ class Link implements PublisherLink {
   }
 
   isOpen(): boolean {
-    return this.current !== null;
+    return this.current !== null && (this.current.takes?.() ?? true);
   }
 
   async publish(batch: readonly Routed[]): Promise<readonly PublishResult[]> {

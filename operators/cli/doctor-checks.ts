@@ -199,9 +199,11 @@ async function lanes({ database, transport }: Partial<Found>): Promise<Verdict> 
   const halted = partitions.filter(({ status }) => status.halted !== null);
   const [first] = halted;
   if (first !== undefined) {
-    const { partition, halted: halt } = first.status;
+    const { partition, halted: halt, lastAppendedAt } = first.status;
+    // Where the log went another way than the database, what is missing begins there.
+    const since = lastAppendedAt === null ? '' : ` (the database's last entry is of ${lastAppendedAt.toISOString()})`;
     return fail(
-      `${halted.length} halted, partition ${partition} by ${halt?.code}: ${halt?.detail}`,
+      `${halted.length} halted, partition ${partition} by ${halt?.code}: ${halt?.detail}${halt?.code === 'log-diverged' ? since : ''}`,
       'do what the sentence says, then restart the consumer',
     );
   }

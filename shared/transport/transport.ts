@@ -51,6 +51,8 @@ export interface Publisher {
    * producer or channel, so that the caller may send the same entries again. Of one partition's entries only a prefix is stored.
    */
   publish(batch: readonly Routed[]): Promise<readonly PublishResult[]>;
+  /** Whether the broker takes entries, as far as it has said so; without this it does whenever it can be reached. */
+  takes?(): boolean;
   close(): Promise<void>;
 }
 

@@ -44,6 +44,9 @@ export function explain(thrown: unknown, about: About): OnelaneError {
   );
 }
 
+/** Of a connection that stood, or of an end that has no code at all. */
+const HANGS_UP: ReadonlySet<string> = new Set(['', 'ECONNRESET', 'EPIPE']);
+
 /** What the broker gave as its reason for ending a channel or the connection; null when it gave none. */
 export function replyCode(thrown: unknown): number | null {
   return thrown instanceof Error && 'code' in thrown && typeof thrown.code === 'number' ? thrown.code : null;
@@ -58,7 +61,7 @@ function awaySentence(error: Error, { access }: About): string {
   if (replied !== null) {
     return `the broker at ${at} has ended a channel (${error.message}): if it does not pass by itself, look at its log`;
   }
-  if (errnoOf(error) !== '') {
+  if (!HANGS_UP.has(errnoOf(error))) {
     return `no broker can be reached at ${at} (${error.message}): check RABBITMQ_URL, and that it runs`;
   }
   // Whoever is not spoken to in the way it wants hangs up without a word.

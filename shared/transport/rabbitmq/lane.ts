@@ -256,7 +256,7 @@ export class RabbitLane implements Lane {
     this.#promised = prefetch;
     try {
       await this.#writeStamp({});
-      if (!this.#over.signal.aborted) this.#reader.openSoon(prefetch);
+      if (!this.#over.signal.aborted && this.#noRoomFor === null) this.#reader.openSoon(prefetch);
     } catch {
       // It stays as it was, and is tried again when there is hunger.
     } finally {

@@ -5,6 +5,7 @@ import type { Partition, Uuid } from '../../command/identity.ts';
 import type { OnelaneError } from '../../process/errors.ts';
 import type { Clock } from '../../process/time.ts';
 import { BrokerAway } from '../broker-away.ts';
+import { queueMissing } from './broker-errors.ts';
 import type { BrokerConnection } from './client.ts';
 import type { ConnectionSlot } from './connection-slot.ts';
 import { stampName } from './queues.ts';
@@ -86,6 +87,9 @@ export interface StampWriterGiven {
 export class StampWriter {
   readonly #given: StampWriterGiven;
   #opening: Promise<ConfirmChannel> | null = null;
+  #written = 0;
+  /** Ids of stamps that no queue took; each is confirmed right behind. */
+  readonly #returned = new Set<string>();
 
   constructor(given: StampWriterGiven) {
     this.#given = given;
@@ -113,11 +117,14 @@ export class StampWriter {
 
   async #publish(partition: Partition, stamp: Stamp): Promise<void> {
     const content = Buffer.from(JSON.stringify({ ...stamp, commits: String(stamp.commits) }));
-    const options = { persistent: true, contentType: 'application/json' };
+    const messageId = String(this.#written++);
+    const options = { mandatory: true, persistent: true, contentType: 'application/json', messageId };
+    const prefix = this.#given.channel;
     const channel = await this.#open();
     await new Promise<void>((resolve, reject) => {
-      channel.publish('', stampName(this.#given.channel, partition), content, options, (refusal: unknown) => {
-        if (refusal === null) resolve();
+      channel.publish('', stampName(prefix, partition), content, options, (refusal: unknown) => {
+        if (this.#returned.delete(messageId)) reject(queueMissing({ channel: prefix }));
+        else if (refusal === null) resolve();
         else reject(new BrokerAway(`the stamp of partition ${partition} was not stored`, { cause: refusal }));
       });
     });
@@ -134,6 +141,7 @@ export class StampWriter {
       .then((connection) => connection.confirmChannel())
       .then((channel) => {
         channel.on('close', () => this.#forget(opening));
+        channel.on('return', ({ properties }) => this.#returned.add(String(properties.messageId)));
         return channel;
       });
     this.#opening = opening;

@@ -1,0 +1,99 @@
+// Owns the proof that a database which knows less than the broker was told halts its lanes, and that stamps stand before acks.
+import { afterEach, expect, test } from 'vitest';
+import { newUuid, partition } from '../../../shared/command/identity.ts';
+import { stampName } from '../../../shared/transport/rabbitmq/queues.ts';
+import { describeWithRabbit } from '../../support/rabbitmq/describe.ts';
+import { entriesOf, openTestLog, take, texts, told, type TestLog } from '../../support/rabbitmq/log.ts';
+
+const P0 = partition(0);
+const logs: TestLog[] = [];
+
+afterEach(async () => {
+  for (const log of logs.splice(0)) await log.close();
+});
+
+await describeWithRabbit('a stamp', (rabbit) => {
+  /** Ten entries in one message, of which the first six were settled with the database's fifth commit. */
+  const bundle = async () => {
+    const log = await openTestLog({ url: rabbit().url, partitions: 1 });
+    logs.push(log);
+    const transport = log.open();
+    await transport.provision(1);
+    const publisher = await transport.openPublisher();
+    await publisher.publish(entriesOf(log, P0, 'e', 10));
+    await publisher.close();
+    const lane = await log.lane(transport, P0);
+    const deliveries = await take(lane, 10);
+    const sixth = deliveries[5];
+    if (sixth === undefined) throw new Error('there are ten');
+    await lane.settle(sixth.position, 5n);
+    await lane.release();
+    return { log, transport, appendedAt: sixth.appendedAt };
+  };
+
+  test('that knows of more commits than the database halts the lane, and says which commands must be sent again', async () => {
+    const { log, transport, appendedAt } = await bundle();
+    const sentence = await told(() => log.lane(transport, P0, { commits: 4n }));
+    expect(sentence).toBe(
+      `partition 0: the database holds 4 commits where the broker was told of 5: it was restored to an older state, and what it has lost is gone from the queue; restore a newer one, or have callers repeat, with the same ids, what they sent since the database's last entry and until ${appendedAt.toISOString()}, then delete queue "${stampName(log.channel, 0)}" and restart [log-diverged]`,
+    );
+    // And so for every lane that comes, until somebody has done what the sentence says.
+    expect(await told(() => log.lane(log.open(), P0, { commits: 4n }))).toBe(sentence);
+    await log.admin.deleteQueue(stampName(log.channel, 0));
+    await log.open().provision(1);
+    const lane = await log.lane(transport, P0, { commits: 4n });
+    expect(texts(await take(lane, 10))).toHaveLength(10);
+  });
+
+  test('that knows of as many, or of fewer, lets the lane go on where it was, within a message too', async () => {
+    const { log, transport } = await bundle();
+    for (const commits of [5n, 9n]) {
+      const lane = await log.lane(transport, P0, { commits });
+      expect(texts(await take(lane, 4))).toEqual(['e6', 'e7', 'e8', 'e9']);
+      await lane.release();
+    }
+    expect(log.events.filter(({ kind }) => kind === 'log-warned')).toEqual([]);
+  });
+
+  test('of another system halts the lane: two databases share one log', async () => {
+    const { log } = await bundle();
+    const other = log.open({ systemId: newUuid() });
+    expect(await told(() => log.lane(other, P0, { commits: 5n }))).toMatch(
+      /was written by another system \(.*\): two databases share one log; give one of them another ONELANE_CHANNEL \[log-diverged\]$/,
+    );
+  });
+
+  test('that is gone, though the database has commits, is warned of: the broker may have lost its queues', async () => {
+    const { log, transport } = await bundle();
+    await log.admin.purgeQueue(stampName(log.channel, 0));
+    await log.lane(transport, P0, { commits: 5n });
+    expect(log.events).toContainEqual({
+      kind: 'log-warned',
+      detail: expect.stringMatching(/^partition 0 has no stamp in queue .*: if the broker has lost its queues/),
+    });
+  });
+
+  test('is there once, whoever looks at it, and however often', async () => {
+    const { log, transport } = await bundle();
+    for (let look = 0; look < 5; look++) await (await log.lane(transport, P0, { commits: 5n })).release();
+    const { messageCount } = await log.admin.checkQueue(stampName(log.channel, 0));
+    expect(messageCount).toBe(1);
+    const lanes = await Promise.all([1, 2, 3].map(() => log.lane(log.open(), P0, { commits: 5n })));
+    await Promise.all(lanes.map((lane) => lane.release()));
+    expect((await log.admin.checkQueue(stampName(log.channel, 0))).messageCount).toBe(1);
+  });
+
+  test('that cannot be written keeps the ack back: what it stands for is delivered again', async () => {
+    const { log, transport } = await bundle();
+    const lane = await log.lane(transport, P0, { commits: 5n });
+    const deliveries = await take(lane, 4);
+    const last = deliveries.at(-1);
+    if (last === undefined) throw new Error('there are four');
+    await log.admin.deleteQueue(stampName(log.channel, 0));
+    expect(await told(() => lane.settle(last.position, 6n))).toMatch(/\[queue-missing\]$/);
+    await lane.release();
+    await log.open().provision(1);
+    const next = await log.lane(transport, P0, { commits: 6n });
+    expect(texts(await take(next, 10))).toHaveLength(10);
+  });
+});

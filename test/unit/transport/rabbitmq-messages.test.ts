@@ -1,0 +1,179 @@
+// Entries become messages and messages entries: as many together as may be, their bytes untouched; and what is put beside them.
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { HEADER } from '../../../shared/command/entry.ts';
+import { newCommandId, newUuid, partition, trustedKey } from '../../../shared/command/identity.ts';
+import { EntryCounts } from '../../../shared/transport/rabbitmq/entry-counts.ts';
+import { readMessage } from '../../../shared/transport/rabbitmq/incoming.ts';
+import { cutMessages, encodeMessage, MESSAGE_BYTES_MAX } from '../../../shared/transport/rabbitmq/outgoing.ts';
+import { PREFETCH_FIRST, PREFETCH_MAX, Prefetch } from '../../../shared/transport/rabbitmq/prefetch.ts';
+import type { Clock } from '../../../shared/process/time.ts';
+import type { Routed } from '../../../shared/transport/transport.ts';
+
+const SYSTEM = newUuid();
+const OURS = { [HEADER.system]: SYSTEM, [HEADER.layout]: '1' };
+const NOW = new Date('2026-11-22T10:00:00Z');
+
+const entry = (bytes: Uint8Array, headers: Readonly<Record<string, string>> = OURS): Routed => ({
+  partition: partition(0),
+  key: trustedKey('a/1'),
+  id: newCommandId(),
+  bytes,
+  headers,
+});
+
+const encode = (entries: readonly Routed[]) => encodeMessage(entries, { messageId: 'p-1', appendedAt: NOW });
+
+/** As amqplib gives it. */
+const read = ({ content, options }: ReturnType<typeof encode>, nowMs = NOW.getTime() + 5) =>
+  readMessage(
+    { content, properties: { ...NO_PROPERTIES, ...options, headers: options.headers } },
+    { system: SYSTEM, nowMs },
+  );
+
+const NO_PROPERTIES = {
+  contentType: undefined,
+  contentEncoding: undefined,
+  headers: undefined,
+  deliveryMode: undefined,
+  priority: undefined,
+  correlationId: undefined,
+  replyTo: undefined,
+  expiration: undefined,
+  messageId: undefined,
+  timestamp: undefined,
+  type: undefined,
+  userId: undefined,
+  appId: undefined,
+  clusterId: undefined,
+};
+
+describe('a message', () => {
+  test('gives back the bytes and headers of its entries, whatever they are', () => {
+    fc.assert(
+      fc.property(fc.array(fc.uint8Array({ maxLength: 40 }), { minLength: 1, maxLength: 30 }), (bodies) => {
+        const incoming = read(encode(bodies.map((bytes) => entry(bytes))));
+        expect(incoming.bodies.map((each) => [...each])).toEqual(bodies.map((each) => [...each]));
+        expect(incoming.headers).toEqual(OURS);
+        expect(incoming.key).toBe('p-1');
+        expect(incoming.appendedMs).toBe(NOW.getTime());
+      }),
+    );
+  });
+
+  test('of events is a batch that every reader of CloudEvents knows', () => {
+    const { content, options } = encode(['{"id":"a"}', '{"id":"b"}'].map((text) => entry(Buffer.from(text))));
+    expect(JSON.parse(content.toString())).toEqual([{ id: 'a' }, { id: 'b' }]);
+    expect(options).toMatchObject({
+      contentType: 'application/cloudevents-batch+json; charset=utf-8',
+      mandatory: true,
+      persistent: true,
+      messageId: 'p-1',
+      headers: { 'onelane-lengths': '10,10', 'onelane-appended': String(NOW.getTime()) },
+    });
+    expect(encode([entry(Buffer.from('{}'))]).options.contentType).toBe('application/cloudevents+json; charset=utf-8');
+  });
+
+  test('of a publisher whose clock is ahead, or says nothing, is as old as its coming', () => {
+    const one = encode([entry(Buffer.from('{}'))]);
+    expect(read(one, NOW.getTime() - 10_000).appendedMs).toBe(NOW.getTime() - 10_000);
+    const odd = { ...one, options: { ...one.options, headers: { ...OURS, 'onelane-appended': 'x' } } };
+    expect(read(odd, 77).appendedMs).toBe(77);
+  });
+
+  test('of another system is known by its content: what others call it may not be its own', () => {
+    const [one, two] = ['a', 'b'].map((text) => encode([entry(Buffer.from(text), { [HEADER.system]: newUuid() })]));
+    if (one === undefined || two === undefined) throw new Error('there are two');
+    expect(read(one).key).not.toBe(read(two).key);
+    expect(read(one).key).toBe(read(one).key);
+  });
+});
+
+describe('entries of one call', () => {
+  const sizes = (entries: readonly Routed[]) => cutMessages(entries).map((cut) => [cut.kind, cut.entries.length]);
+
+  test('go in one message as long as they fit', () => {
+    const small = (count: number) => Array.from({ length: count }, () => entry(Buffer.from('{}')));
+    expect(sizes([])).toEqual([]);
+    expect(sizes(small(1_000))).toEqual([['message', 1_000]]);
+    expect(sizes(small(2_001))).toEqual([
+      ['message', 1_000],
+      ['message', 1_000],
+      ['message', 1],
+    ]);
+    const large = Array.from({ length: 5 }, () => entry(Buffer.alloc(256 * 1024)));
+    expect(sizes(large)).toEqual([
+      ['message', 3],
+      ['message', 2],
+    ]);
+    for (const cut of cutMessages(large))
+      expect(encode(cut.entries).content.length).toBeLessThanOrEqual(MESSAGE_BYTES_MAX);
+  });
+
+  test('with other headers go by themselves, and too many headers cannot be sent', () => {
+    const plain = entry(Buffer.from('a'));
+    const more = entry(Buffer.from('b'), { ...OURS, more: 'x' });
+    const same = entry(Buffer.from('c'), { ...OURS });
+    expect(sizes([plain, same, more, plain])).toEqual([
+      ['message', 2],
+      ['message', 1],
+      ['message', 1],
+    ]);
+    expect(sizes([entry(Buffer.from('a'), { long: 'h'.repeat(49 * 1024) })])).toEqual([['unsendable', 1]]);
+    expect(sizes([entry(Buffer.from('a'), { ['n'.repeat(256)]: '' })])).toEqual([['unsendable', 1]]);
+  });
+});
+
+test('what waits is counted by what was published here, else by what was read last, else one by one', () => {
+  const counts = new EntryCounts();
+  const [one, two, three] = [0, 1, 2].map(partition);
+  if (one === undefined || two === undefined || three === undefined) throw new Error('there are three');
+  for (const entries of [5, 7, 2]) counts.published(one, entries);
+  expect([0, 1, 2, 3].map((messages) => counts.estimate(one, messages))).toEqual([0, 2, 9, 14]);
+  expect(counts.estimate(one, 6)).toBe(28);
+  counts.read(two, 100);
+  expect(counts.estimate(two, 3)).toBe(300);
+  expect(counts.estimate(three, 3)).toBe(3);
+});
+
+describe('the count of messages that may be unacked', () => {
+  const bundle = () => {
+    let nowMs = 0;
+    const clock: Clock = { now: () => new Date(nowMs), monotonicMs: () => nowMs, sleep: () => Promise.resolve() };
+    return { prefetch: new Prefetch(clock), pass: (ms: number) => (nowMs += ms) };
+  };
+
+  test('grows at once while its holder hungers, up to a bound', () => {
+    const { prefetch } = bundle();
+    expect(prefetch.next('busy', PREFETCH_FIRST)).toBeNull();
+    expect(prefetch.next('starved', PREFETCH_FIRST)).toBe(64);
+    expect(prefetch.next('starved', 64)).toBe(PREFETCH_MAX);
+    expect(prefetch.next('starved', PREFETCH_MAX)).toBeNull();
+  });
+
+  test('that was too many for the budget grows again only after lasting hunger', () => {
+    const { prefetch, pass } = bundle();
+    prefetch.overflowed(8, 64);
+    expect([prefetch.isDrained(5), prefetch.isDrained(4)]).toEqual([false, true]);
+    expect(prefetch.next('starved', 64)).toBeNull();
+    pass(249);
+    expect(prefetch.next('starved', 64)).toBeNull();
+    pass(1);
+    expect(prefetch.next('starved', 64)).toBe(PREFETCH_MAX);
+    prefetch.overflowed(8, 64);
+    for (let time = 0; time < 16; time++) {
+      expect(prefetch.next('starved', 64)).toBeNull();
+      prefetch.next('busy', 64);
+    }
+    expect(prefetch.next('starved', 64)).toBe(PREFETCH_MAX);
+  });
+
+  test('goes back to the first one after a second without anything', () => {
+    const { prefetch, pass } = bundle();
+    expect(prefetch.next('idle', 64)).toBeNull();
+    expect(prefetch.patienceMs()).toBe(1_000);
+    pass(1_000);
+    expect(prefetch.next('idle', 64)).toBe(PREFETCH_FIRST);
+    expect(prefetch.next('idle', PREFETCH_FIRST)).toBeNull();
+  });
+});
