@@ -36,7 +36,7 @@ export async function benchRabbitDrain({ url, rounds, broker, commands }: Rabbit
   return lines;
 }
 
-/** Queues and database are its own; the database is gone afterwards, the queues are empty. */
+/** Queues and database are its own; the database is gone afterwards, the queues go with the node. */
 export async function drainRabbit(who: Drainer, url: string, broker: string, load: Load): Promise<Drained> {
   const { bench, channel, partitions } = await layRabbitLog(broker, load);
   const { schema, tables } = bench;

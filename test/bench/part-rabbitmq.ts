@@ -1,4 +1,5 @@
 // Owns the ratios over RabbitMQ: one broker for all of them, each against what somebody would write by hand, or against `postgres`.
+import { ownRabbit, rabbitSource } from '../support/rabbitmq/available.ts';
 import type { BenchGiven } from './main.ts';
 import type { Judged } from './measure.ts';
 import { benchRabbitDrain } from './part-rabbitmq-drain.ts';
@@ -19,11 +20,17 @@ const PARTS = {
 } as const;
 
 export async function benchRabbit(given: BenchGiven): Promise<readonly Judged[]> {
-  const broker = process.env['RABBITMQ_URL'] ?? 'amqp://127.0.0.1';
-  const lines: Judged[] = [];
-  for (const [name, part] of Object.entries(PARTS)) {
-    if (given.only.length > 0 && !given.only.includes(name)) continue;
-    lines.push(...(await part({ ...given, broker })));
+  const source = await rabbitSource('own');
+  if (source.kind === 'nowhere') return [{ isMet: false, line: `SKIPPED  rabbitmq: ${source.why}` }];
+  const node = await ownRabbit();
+  try {
+    const lines: Judged[] = [];
+    for (const [name, part] of Object.entries(PARTS)) {
+      if (given.only.length > 0 && !given.only.includes(name)) continue;
+      lines.push(...(await part({ ...given, broker: node.url })));
+    }
+    return lines;
+  } finally {
+    await node.close();
   }
-  return lines;
 }
