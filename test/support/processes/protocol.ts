@@ -42,4 +42,9 @@ export type ToChild =
   /** Stop the lane that is the nth to reach this signal from now on, and say so. */
   | { readonly kind: 'arm'; readonly signal: LaneSignal; readonly nth: number }
   /** Whoever waits at a signal goes on. */
-  | { readonly kind: 'go' };
+  | { readonly kind: 'go' }
+  /** Block the event loop until a byte comes over the pipe. */
+  | { readonly kind: 'block' };
+
+/** The pipe's number among a child's files. */
+export const UNBLOCKING = 4;

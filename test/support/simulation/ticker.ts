@@ -30,6 +30,7 @@ export class Ticker {
   /** By partition, then by epoch. */
   readonly #tenures = new Map<number, Map<number, ToldTenure>>();
   readonly #commits = new Map<string, string>();
+  readonly #lastApplied = new Map<number, string>();
   readonly #waiting = new Set<{ readonly isMet: () => boolean; readonly resolve: () => void }>();
 
   hear(child: string, said: Happening): void {
@@ -62,6 +63,11 @@ export class Ticker {
       const ended = [...tenures].filter(([epoch, told]) => epoch < newest && told.child === child && told.end === end);
       return count + ended.length;
     }, 0);
+  }
+
+  /** Who told last of a batch of the partition. */
+  lastApplied(partition: number): string | null {
+    return this.#lastApplied.get(partition) ?? null;
   }
 
   #note(child: string, said: Happening): void {
@@ -104,6 +110,7 @@ export class Ticker {
     const before = this.#commits.get(commit);
     if (before !== undefined) this.violations.push(`commit ${commit} was made by ${before} and again by ${child}`);
     this.#commits.set(commit, child);
+    this.#lastApplied.set(said.partition, child);
     for (const field of ['applied', 'repeated', 'rejected', 'parked', 'strays'] as const)
       this.tally[field] += said[field];
   }
