@@ -59,8 +59,13 @@ export async function prepareBare(client: pg.Client, table: string, partitions: 
 
 /** One transaction: everything of `batch` is committed when this resolves. */
 export async function applyBare(lane: BareLane, batch: readonly Uint8Array[]): Promise<void> {
-  const { client, table, partition } = lane;
   const commands = batch.map((bytes): Deposit => JSON.parse(Buffer.from(bytes).toString()));
+  await applyParsed(lane, commands);
+}
+
+/** The same for what has been read already. */
+export async function applyParsed(lane: BareLane, commands: readonly Deposit[]): Promise<void> {
+  const { client, table, partition } = lane;
   const subjects = [...new Set(commands.map((command) => command.subject))];
   const begun = client.query('begin');
   const fenced = client.query({
@@ -98,7 +103,7 @@ export async function applyBare(lane: BareLane, batch: readonly Uint8Array[]): P
   await write(lane, { commands, revisions, replies, rows: [...rows.values()] });
 }
 
-interface Deposit {
+export interface Deposit {
   readonly id: string;
   readonly type: string;
   readonly subject: string;

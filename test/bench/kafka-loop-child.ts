@@ -1,14 +1,14 @@
 // Owns the floor over Kafka: kafkajs' eachBatch, and each batch written by hand; nothing that a lane promises beyond that.
 import kafkajs, { type EachBatchPayload } from 'kafkajs';
 import { applyBare, openBareClient, prepareBare, type BareLane } from './bare-loop.ts';
-import type { KafkaDrained, KafkaDrainOrder } from './part-kafka-drain.ts';
-import { residentPeakBytes } from './resident-peak.ts';
+import { measured, tell } from './drain.ts';
+import type { KafkaLoopOrder } from './part-kafka-drain.ts';
 
 /** The best of 250, 500, 1,000 and 2,000. */
 const BATCH = 1_000;
 
 // Written by our own parent.
-const { url, tables, log } = JSON.parse(process.argv[2] ?? '{}') as KafkaDrainOrder;
+const { url, tables, log } = JSON.parse(process.argv[2] ?? '{}') as KafkaLoopOrder;
 const table = `"${tables}".account`;
 const lanes: BareLane[] = [];
 for (let partition = 0; partition < log.partitions; partition++) {
@@ -22,30 +22,21 @@ const drained = new AbortController();
 const done = new Promise((resolve) => drained.signal.addEventListener('abort', resolve));
 const kafka = new kafkajs.Kafka({ brokers: [...log.brokers], logLevel: kafkajs.logLevel.NOTHING });
 const consumer = kafka.consumer({ groupId: `bare-${log.topic}-${process.pid}`, maxWaitTimeInMs: 50 });
-const cpuFrom = process.cpuUsage();
-const from = performance.now();
-await consumer.connect();
-await consumer.subscribe({ topics: [log.topic], fromBeginning: true });
-await consumer.run({
-  autoCommit: false,
-  eachBatchAutoResolve: false,
-  // One after the other within a partition, all partitions at once.
-  partitionsConsumedConcurrently: log.partitions,
-  eachBatch: applyFetched,
+const told = await measured(log.load.count, async () => {
+  await consumer.connect();
+  await consumer.subscribe({ topics: [log.topic], fromBeginning: true });
+  await consumer.run({
+    autoCommit: false,
+    eachBatchAutoResolve: false,
+    // One after the other within a partition, all partitions at once.
+    partitionsConsumedConcurrently: log.partitions,
+    eachBatch: applyFetched,
+  });
+  await done;
 });
-await done;
-const ms = performance.now() - from;
-const cpu = process.cpuUsage(cpuFrom);
 await consumer.disconnect();
 for (const { client } of lanes) await client.end();
-const told: KafkaDrained = {
-  count: log.load.count,
-  ms,
-  cpuMs: (cpu.user + cpu.system) / 1_000,
-  residentPeakBytes: residentPeakBytes(),
-};
-process.send?.(told);
-process.disconnect();
+tell(told);
 
 async function applyFetched({ batch, resolveOffset, heartbeat }: EachBatchPayload): Promise<void> {
   const lane = lanes[batch.partition];

@@ -1,12 +1,13 @@
 // Owns `npm run bench`: every ratio that the product promises, each from contenders that took turns in one run.
-// Parts: log, store, lane, transport, http, memory, kafka; none named means all. `--rounds N` (3). `--strict`: a goal that is missed ends it with 1.
-// Of kafka: `--commands N` (1000000) to drain; `--only` drain, memory, submit, wait or pause, once for each.
+// Parts: log, store, lane, transport, http, memory, kafka, rabbitmq; none named means all. `--rounds N` (3). `--strict`: a goal that is missed ends it with 1.
+// Of kafka and rabbitmq: `--commands N` (1000000) to drain; `--only` drain, memory, submit, wait or pause, once for each.
 import { parseArgs } from 'node:util';
 import { startBenchServer } from './server.ts';
 import { benchLane } from './part-lane.ts';
 import { benchStore } from './store.ts';
 import { benchHttp } from './part-http.ts';
 import { benchKafka } from './part-kafka.ts';
+import { benchRabbit } from './part-rabbitmq.ts';
 import { benchMemory } from './part-memory.ts';
 import { benchThrough } from './part-transport.ts';
 import { benchLog } from './transport.ts';
@@ -19,12 +20,13 @@ const PARTS = {
   http: benchHttp,
   memory: benchMemory,
   kafka: benchKafka,
+  rabbitmq: benchRabbit,
 } as const;
 
 export interface BenchGiven {
   readonly url: string;
   readonly rounds: number;
-  /** Of a backlog in Kafka. */
+  /** Of a backlog in a broker. */
   readonly commands: number;
   /** Parts of a part; empty means all. */
   readonly only: readonly string[];

@@ -1,24 +1,16 @@
 // Owns the ratio of draining a backlog from Kafka: one consumer process as it is wired, against a process with the bare loop, on the same log.
-import { fork } from 'node:child_process';
-import { once } from 'node:events';
+import { drainedBy, type Drained, type LanesOrder } from './drain.ts';
 import { databaseFor, layKafkaLog, type KafkaLog } from './kafka-log.ts';
 import type { KafkaBench } from './part-kafka.ts';
-import { judged, printFigures, takeTurns, type Contender, type Judged, type Round } from './measure.ts';
+import { judged, printFigures, takeTurns, type Contender, type Judged } from './measure.ts';
 
 const ROWS = [1, 1_000, 100_000];
 const WARM_UP = 1_000;
 
-export interface KafkaDrainOrder {
+export interface KafkaLoopOrder {
   readonly url: string;
-  readonly schema: string;
   readonly tables: string;
   readonly log: KafkaLog;
-}
-
-export interface KafkaDrained extends Round {
-  /** Of the draining process alone. */
-  readonly cpuMs: number;
-  readonly residentPeakBytes: number;
 }
 
 export async function benchKafkaDrain({ url, rounds, brokers, commands }: KafkaBench): Promise<readonly Judged[]> {
@@ -44,20 +36,14 @@ function drainer(who: Drainer, url: string, log: KafkaLog): Contender {
 }
 
 /** On a database of its own, which is gone afterwards. */
-export async function drainOnce(who: Drainer, url: string, log: KafkaLog): Promise<KafkaDrained> {
-  const bench = await databaseFor(log);
+export async function drainOnce(who: Drainer, url: string, log: KafkaLog): Promise<Drained> {
+  const { schema, tables, close } = await databaseFor(log);
   try {
-    return await inChild(who, { url, schema: bench.schema, tables: bench.tables, log });
+    if (who === 'loop') return await drainedBy('kafka-loop-child', { url, tables, log } satisfies KafkaLoopOrder);
+    const env = { ONELANE_TRANSPORT: 'kafka', ONELANE_CHANNEL: log.topic, KAFKA_BROKERS: log.brokers.join(',') };
+    const order: LanesOrder = { url, schema, tables, env, count: log.load.count };
+    return await drainedBy('lanes-child', order);
   } finally {
-    await bench.close();
+    await close();
   }
-}
-
-async function inChild(who: Drainer, order: KafkaDrainOrder): Promise<KafkaDrained> {
-  const child = fork(new URL(`./kafka-${who}-child.js`, import.meta.url), [JSON.stringify(order)]);
-  let drained: KafkaDrained | null = null;
-  child.on('message', (message: KafkaDrained) => (drained = message));
-  const [code] = await once(child, 'exit');
-  if (drained === null) throw new Error(`the draining process ended with ${String(code)} and without a word`);
-  return drained;
 }

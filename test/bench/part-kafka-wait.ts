@@ -1,51 +1,9 @@
-// Owns the ratio of waiting over HTTP at low load: a whole system on Kafka against the same on `postgres`.
-import { freshSchemas, type TestSchemas } from '../support/database.ts';
-import { accountTable } from './accounts.ts';
-import { loadHttp } from './http-load.ts';
+// Owns the ratio of waiting over HTTP through Kafka.
 import { freshTopic } from './kafka-log.ts';
-import { judged, median, type Judged } from './measure.ts';
-import { startOurs, stop, waitLoad, type Setting, type Started } from './part-http.ts';
+import type { Judged } from './measure.ts';
 import type { KafkaBench } from './part-kafka.ts';
+import { waitThrough } from './wait-through.ts';
 
-const ROWS = 1_000;
-const WARM_UP = 200;
-
-export async function benchKafkaWait({ url, rounds, brokers }: KafkaBench): Promise<readonly Judged[]> {
-  const schemas = [await freshSchemas({ sql: accountTable(ROWS) }), await freshSchemas({ sql: accountTable(ROWS) })];
-  const started: Started[] = [];
-  try {
-    const kafka = { ONELANE_TRANSPORT: 'kafka', ONELANE_CHANNEL: freshTopic(), KAFKA_BROKERS: brokers.join(',') };
-    for (const [at, named] of [kafka, { ONELANE_TRANSPORT: 'postgres' }].entries()) {
-      started.push(await startOurs(settingOf(url, schemas[at], named)));
-    }
-    const [overKafka = Number.NaN, overPostgres = Number.NaN] = await medians(started, rounds);
-    console.log('\nOver HTTP with wait, 1 connection');
-    console.log(`  median: through kafka ${overKafka.toFixed(2)} ms, through postgres ${overPostgres.toFixed(2)} ms`);
-    return [
-      judged('HTTP single with wait, low load: median through kafka against postgres', overKafka / overPostgres, {
-        atMost: 3,
-      }),
-    ];
-  } finally {
-    for (const { child } of started) await stop(child);
-    for (const each of schemas) await each.close();
-  }
-}
-
-function settingOf(url: string, schemas: TestSchemas | undefined, named: Readonly<Record<string, string>>): Setting {
-  if (schemas === undefined) throw new Error('there is a database for each');
-  const env = { DATABASE_URL: url, ONELANE_SCHEMA: schemas.schema, BENCH_TABLES: schemas.tables, ...named };
-  return { rounds: 1, command: 'up', env };
-}
-
-/** Of the rounds' medians; both systems run throughout and take turns. */
-async function medians(systems: readonly Started[], rounds: number): Promise<readonly number[]> {
-  const figures = systems.map((): number[] => []);
-  for (const { port } of systems) await loadHttp({ ...waitLoad(port), count: WARM_UP });
-  for (let round = 0; round < rounds; round++) {
-    for (const [at, { port }] of systems.entries()) {
-      figures[at]?.push((await loadHttp(waitLoad(port))).medianLatencyMs);
-    }
-  }
-  return figures.map(median);
+export function benchKafkaWait({ brokers, ...given }: KafkaBench): Promise<readonly Judged[]> {
+  return waitThrough('kafka', { ONELANE_CHANNEL: freshTopic(), KAFKA_BROKERS: brokers.join(',') }, given);
 }

@@ -1,11 +1,11 @@
 // The real system on real Kafka under real faults, exact at the end: one of each, or the full counts.
 import { test } from 'vitest';
 import { describeWhereKafka } from '../support/kafka/describe.ts';
-import { apiAndConsumerKilled, brokerKilled, consumersScaled } from '../support/simulation/broker-faults.ts';
+import { apiAndConsumerKilled, consumersScaled } from '../support/simulation/broker-faults.ts';
 import { consumerFrozen, type Fault } from '../support/simulation/faults.ts';
 import { FULL, type Size } from '../support/simulation/history-system.ts';
 import { openKafkaCarrier, type KafkaCarrier } from '../support/simulation/kafka-carrier.ts';
-import { answersSwallowed, networkCut, oneBrokerKilled } from '../support/simulation/kafka-faults.ts';
+import { answersSwallowed, networkCut, oneBrokerKilled, onlyKafkaKilled } from '../support/simulation/kafka-faults.ts';
 import { runFault } from './history-run.ts';
 
 const isFull = process.env['ONELANE_FAULTS'] === 'full';
@@ -41,9 +41,7 @@ await describeWhereKafka('own', 'on Kafka', () => {
   });
 
   test('the only broker is killed with -9 and started again: nothing lost, doubled or swapped', async () => {
-    const fault = ({ cluster }: KafkaCarrier) =>
-      brokerKilled({ kill: () => cluster.kill(1), restart: () => cluster.restart(1) });
-    await onKafka({ name: 'Kafka, only broker killed', nodes: 1, fault, consumers: 2 });
+    await onKafka({ name: 'Kafka, only broker killed', nodes: 1, fault: onlyKafkaKilled, consumers: 2 });
   });
 
   test('one of three brokers is killed with -9 and started again: nothing lost, doubled or swapped', async () => {

@@ -1,16 +1,11 @@
-// The real system on a real RabbitMQ node under real faults, exact at the end: one of each, or the full counts.
+// The real system on a real RabbitMQ under real faults, exact at the end: one of each, or the full counts.
 import { test } from 'vitest';
 import { describeWhereRabbit } from '../support/rabbitmq/describe.ts';
-import { apiAndConsumerKilled, brokerKilled, consumersScaled } from '../support/simulation/broker-faults.ts';
-import type { Fault } from '../support/simulation/faults.ts';
+import { apiAndConsumerKilled, consumersScaled, onlyBrokerKilled } from '../support/simulation/broker-faults.ts';
+import { consumerBlocked, type Fault } from '../support/simulation/faults.ts';
 import { FULL, type Size } from '../support/simulation/history-system.ts';
 import { openRabbitCarrier, type RabbitCarrier } from '../support/simulation/rabbitmq-carrier.ts';
-import {
-  alarmRaised,
-  connectionsClosed,
-  eventLoopBlocked,
-  ZOMBIE_SETTINGS,
-} from '../support/simulation/rabbitmq-faults.ts';
+import { alarmRaised, connectionsEnded } from '../support/simulation/rabbitmq-faults.ts';
 import { runFault } from './history-run.ts';
 
 const isFull = process.env['ONELANE_FAULTS'] === 'full';
@@ -21,13 +16,12 @@ interface Wanted {
   readonly name: string;
   readonly fault: (carrier: RabbitCarrier) => Fault;
   readonly consumers: number;
-  readonly settings?: RabbitCarrier['settings'];
 }
 
-async function onRabbit({ name, fault, consumers, settings }: Wanted): Promise<void> {
-  const carrier = await openRabbitCarrier(settings);
-  const named = `RabbitMQ, ${name}`;
-  await runFault({ name: named, fault: fault(carrier), size, strikes, clients: 'two', consumers, carrier });
+async function onRabbit({ name, fault, consumers }: Wanted): Promise<void> {
+  const carrier = await openRabbitCarrier();
+  const about = { name: `RabbitMQ, ${name}`, size, strikes, clients: 'two', consumers } as const;
+  await runFault({ ...about, fault: fault(carrier), carrier });
 }
 
 await describeWhereRabbit('own', 'on RabbitMQ', () => {
@@ -40,23 +34,18 @@ await describeWhereRabbit('own', 'on RabbitMQ', () => {
   });
 
   test('the node is killed with -9 and started again: nothing lost, doubled or swapped', async () => {
-    await onRabbit({ name: 'node killed', fault: ({ node }) => brokerKilled(node), consumers: 2 });
+    await onRabbit({ name: 'node killed', fault: ({ node }) => onlyBrokerKilled(node), consumers: 2 });
   });
 
-  test('an event loop stands still past its heartbeats: others go on, and what wakes writes nothing', async () => {
-    await onRabbit({
-      name: 'event loop blocked',
-      fault: () => eventLoopBlocked,
-      consumers: 2,
-      settings: ZOMBIE_SETTINGS,
-    });
+  test("a consumer's event loop is blocked past its heartbeats: it writes nothing", async () => {
+    await onRabbit({ name: 'consumer blocked', fault: () => consumerBlocked, consumers: 2 });
   });
 
-  test('the memory alarm is raised and cleared: the API answers 503 and recovers, nothing lost, doubled or swapped', async () => {
-    await onRabbit({ name: 'memory alarm', fault: alarmRaised, consumers: 2 });
+  test('the memory alarm is raised and cleared: callers are told to come again, nothing lost, doubled or swapped', async () => {
+    await onRabbit({ name: 'alarm raised', fault: alarmRaised, consumers: 2 });
   });
 
-  test('connections are closed from the side of the broker: nothing lost, doubled or swapped', async () => {
-    await onRabbit({ name: 'connections closed', fault: connectionsClosed, consumers: 2 });
+  test('all connections are ended from the side of the broker: nothing lost, doubled or swapped', async () => {
+    await onRabbit({ name: 'connections ended', fault: connectionsEnded, consumers: 2 });
   });
 });

@@ -9,6 +9,7 @@ import type { Hold } from '../lane-roster.ts';
 import type { LogDiverged } from '../log-diverged.ts';
 import { countOwn, foreignSystem } from '../resume-check.ts';
 import type { Lane, Resume } from '../transport.ts';
+import { AppendTimes } from './append-times.ts';
 import type { BrokerConnection } from './client.ts';
 import type { ConnectionSlot } from './connection-slot.ts';
 import { DeliveryWindow } from './delivery-window.ts';
@@ -55,9 +56,7 @@ export class RabbitLane implements Lane {
   #window: DeliveryWindow | null = null;
   /** Positions handed out end here. */
   #handedTo = 0;
-  #lastAppendedMs = 0;
-  /** Append times of what is in hand, by the positions where they begin to hold; for stamps. */
-  readonly #appended: { readonly from: number; readonly at: Date }[] = [];
+  readonly #times = new AppendTimes();
   /** Bytes of the message for which there was no room: the channel is closed until there is. */
   #noRoomFor: number | null = null;
   #away: OnelaneError | null = null;
@@ -134,7 +133,7 @@ export class RabbitLane implements Lane {
     const window = this.#window;
     if (window?.settle(Number(through) + 1) !== true) return;
     const stampedTo = window.settledTo;
-    await this.#writeStamp({ commits, head: window.head(), appendedAt: this.#appendedAt(stampedTo - 1) });
+    await this.#writeStamp({ commits, head: window.head(), appendedAt: this.#times.at(stampedTo - 1) });
     window.stamped(stampedTo);
     const tag = window.ackable();
     if (tag !== null) this.#reader.ack(tag);
@@ -187,6 +186,7 @@ export class RabbitLane implements Lane {
     switch (received.kind) {
       case 'new':
         this.#given.onRead(entries);
+        this.#prefetch.received(message.content.length);
         this.#take(incoming, received);
         break;
       case 'again':
@@ -212,12 +212,7 @@ export class RabbitLane implements Lane {
   }
 
   #take(incoming: Incoming, { first, skip }: { readonly first: number; readonly skip: number }): void {
-    // Clocks may be set back; the append time of a partition never goes back.
-    if (incoming.appendedMs > this.#lastAppendedMs) {
-      this.#lastAppendedMs = incoming.appendedMs;
-      this.#appended.push({ from: first, at: new Date(incoming.appendedMs) });
-    }
-    const appendedAt = this.#appended.at(-1)?.at ?? new Date(this.#lastAppendedMs);
+    const appendedAt = this.#times.received(first, incoming.appendedMs);
     const { headers } = incoming;
     const deliveries = incoming.bodies
       .slice(skip)
@@ -243,8 +238,7 @@ export class RabbitLane implements Lane {
     const { prefetch } = this.#reader;
     if (prefetch === null || window.awaitsRedelivery || this.#isGrowing) return;
     const inHand = window.countFrom(window.settledTo);
-    const state = this.#inbox.entries > 0 ? 'busy' : inHand >= prefetch ? 'starved' : inHand > 0 ? 'busy' : 'idle';
-    const wanted = this.#prefetch.next(state, prefetch);
+    const wanted = this.#prefetch.next({ inHand, waiting: this.#inbox.entries }, prefetch);
     if (wanted === null) return;
     if (wanted > prefetch) void this.#grow(wanted);
     else this.#reader.openSoon(wanted);
@@ -268,13 +262,6 @@ export class RabbitLane implements Lane {
     invariant(this.#stamp !== null, 'a lane is started before it is stamped');
     this.#stamp = { ...this.#stamp, ...news, prefetch: this.#promised };
     await this.#given.writeStamp(this.#stamp, this.#over.signal);
-  }
-
-  #appendedAt(at: number): Date {
-    const behind = this.#appended.findIndex(({ from }) => from > at);
-    const index = (behind === -1 ? this.#appended.length : behind) - 1;
-    if (index > 0) this.#appended.splice(0, index);
-    return this.#appended[0]?.at ?? new Date(0);
   }
 
   #wake(): void {

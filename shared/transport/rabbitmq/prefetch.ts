@@ -7,13 +7,16 @@ import type { Clock } from '../../process/time.ts';
  * may have had, and whoever wants more says so in the stamp first.
  */
 export const PREFETCH_FIRST = 16;
-/** Messages of one entry each: a batch at a time. Of full ones no budget takes as many. */
-export const PREFETCH_MAX = 256;
+/** Messages of one entry each: a batch at a time. Of larger ones, as a rule, no more than come to so many bytes. */
+export const PREFETCH_MAX = 1_024;
+const GROWN_BYTES_MAX = 4 * 1024 * 1024;
 const GROWTH = 4;
 /** After an overflow: so long without anything, or so often short of it, and messages are taken to be smaller again. */
 const HUNGRY_MS = 250;
 const HUNGRY_TIMES = 16;
 const IDLE_MS = 1_000;
+/** Of the usual size, the newest message makes up one part in so many. */
+const SIZES_WEIGHED = 16;
 
 export class Prefetch {
   readonly #clock: Clock;
@@ -21,6 +24,7 @@ export class Prefetch {
   #ceiling = PREFETCH_MAX;
   /** Messages that waited when there was no room for one more. */
   #fitting = 1;
+  #usualBytes = 0;
   #hungrySinceMs: number | null = null;
   #hungryTimes = 0;
   #idleSinceMs: number | null = null;
@@ -42,18 +46,20 @@ export class Prefetch {
     return waiting <= this.#fitting / 2;
   }
 
-  /** What the next channel should have, when it is time for one. `starved`: all that the standing one may have is with the lane's holder. */
-  next(state: 'starved' | 'idle' | 'busy', standing: number): number | null {
-    if (state !== 'starved') this.#hungrySinceMs = null;
-    if (state !== 'idle') this.#idleSinceMs = null;
-    switch (state) {
-      case 'starved':
-        return this.#grown(standing);
-      case 'idle':
-        return this.#shrunk(standing);
-      case 'busy':
-        return null;
-    }
+  /** A message of so many bytes has come. */
+  received(bytes: number): void {
+    this.#usualBytes += (bytes - this.#usualBytes) / SIZES_WEIGHED;
+  }
+
+  /** What the next channel should have, when it is time for one. `inHand`: messages that are not settled; `waiting`: entries not handed out. */
+  next(lane: { readonly inHand: number; readonly waiting: number }, standing: number): number | null {
+    const isIdle = lane.waiting === 0 && lane.inHand === 0;
+    // Its holder asks for more than there is, and has half of what may be unacked: nothing else cuts its batches.
+    const isStarved = lane.waiting === 0 && lane.inHand >= standing / 2;
+    if (!isStarved) this.#hungrySinceMs = null;
+    if (!isIdle) this.#idleSinceMs = null;
+    if (isStarved) return this.#grown(standing);
+    return isIdle ? this.#shrunk(standing) : null;
   }
 
   /** When `next` should be asked again though nothing came. */
@@ -66,18 +72,20 @@ export class Prefetch {
   }
 
   #grown(standing: number): number | null {
-    if (standing >= PREFETCH_MAX) return null;
+    const grown = Math.min(PREFETCH_MAX, standing * GROWTH);
+    if (grown <= standing) return null;
     const nowMs = this.#clock.monotonicMs();
     if (this.#hungrySinceMs === null) {
       this.#hungrySinceMs = nowMs;
       this.#hungryTimes++;
     }
-    const isWorthIt =
-      standing < this.#ceiling || this.#hungryTimes > HUNGRY_TIMES || nowMs - this.#hungrySinceMs >= HUNGRY_MS;
-    if (!isWorthIt) return null;
+    const isSmall = grown * this.#usualBytes <= GROWN_BYTES_MAX;
+    const isWorthIt = isSmall && (standing < this.#ceiling || this.#hungryTimes > HUNGRY_TIMES);
+    // Whoever gets nothing at all gets more, whatever its size.
+    if (!isWorthIt && nowMs - this.#hungrySinceMs < HUNGRY_MS) return null;
     this.#hungrySinceMs = null;
     this.#hungryTimes = 0;
-    return Math.min(PREFETCH_MAX, standing * GROWTH);
+    return grown;
   }
 
   #shrunk(standing: number): number | null {

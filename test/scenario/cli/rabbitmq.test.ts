@@ -87,9 +87,7 @@ await describeWithNode('with ONELANE_TRANSPORT=rabbitmq', {}, (rabbit) => {
     const pending = await fetch(location);
     expect([pending.status, await pending.json()]).toMatchObject([200, { status: 'pending' }]);
     await place.serve(['consumer'], env('tokens'));
-    await expect
-      .poll(async () => (await (await fetch(location)).json()), PATIENCE)
-      .toMatchObject({ status: 'applied' });
+    await expect.poll(async () => await (await fetch(location)).json(), PATIENCE).toMatchObject({ status: 'applied' });
   });
 
   test('a database that went back in time halts the lane; doctor says which commands must be sent again', async () => {

@@ -1,9 +1,10 @@
 // Owns a process that a test started: its messages, its blows, and its certain end.
 import { fork, type ChildProcess } from 'node:child_process';
 import { extname } from 'node:path';
+import { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import type { LaneSignal } from '../../../shared/process/test-signal.ts';
-import type { ChildGiven, FromChild, Happening, ToChild } from './protocol.ts';
+import { UNBLOCKING, type ChildGiven, type FromChild, type Happening, type ToChild } from './protocol.ts';
 
 export interface Child {
   readonly name: string;
@@ -15,14 +16,15 @@ export interface Child {
   /** Resolves when a lane of it waits at the signal; it waits until `go`. Rejects when the process ends first. */
   reach(signal: LaneSignal, nth: number): Promise<void>;
   go(): void;
-  /** Its event loop stands still for so long, and then goes on by itself. */
-  block(ms: number): void;
   /** Resolves when the process has ended, whoever ended it. */
   readonly ended: Promise<void>;
   /** SIGTERM ends it in good order, SIGKILL at once; resolves when it has ended. */
   end(how: 'SIGTERM' | 'SIGKILL'): Promise<void>;
   freeze(): void;
   wake(): void;
+  /** It runs and does nothing, not even for its connections, as if in a loop without end. Consumers only. */
+  block(): void;
+  unblock(): void;
 }
 
 export interface ChildWanted {
@@ -42,7 +44,7 @@ export async function startChild(wanted: ChildWanted): Promise<Child> {
   const entry = fileURLToPath(new URL(`./${wanted.entry}${extname(import.meta.url)}`, import.meta.url));
   const process_ = fork(entry, [JSON.stringify(wanted.given)], {
     execArgv: ['--import', 'jiti/register'],
-    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc', 'pipe'],
     serialization: 'json',
   });
   const name = `${wanted.entry} ${++started}`;
@@ -90,13 +92,17 @@ function childOf(process_: ChildProcess, parts: Parts): Child {
       await orEnd(reached, parts);
     },
     go: () => say({ kind: 'go' }),
-    block: (ms) => say({ kind: 'block', ms }),
     end: async (how) => {
       signal(how);
       await parts.ended;
     },
     freeze: () => signal('SIGSTOP'),
     wake: () => signal('SIGCONT'),
+    block: () => say({ kind: 'block' }),
+    unblock: () => {
+      const pipe = process_.stdio[UNBLOCKING];
+      if (pipe instanceof Writable) pipe.write('.');
+    },
   };
 }
 

@@ -1,9 +1,10 @@
 // Owns a consumer as a process of a test: it tells what happens to its lanes, and waits at the signal that its parent names.
+import { readSync } from 'node:fs';
 import { assembleConsumer } from '../../../operators/wiring/consumer.ts';
 import type { OnelaneEvent } from '../../../shared/process/events.ts';
 import type { ReachSignal } from '../../../shared/process/test-signal.ts';
 import { systemClock } from '../../../shared/process/time.ts';
-import type { Happening, ToChild } from './protocol.ts';
+import { UNBLOCKING, type Happening, type ToChild } from './protocol.ts';
 import { standUp, tell } from './stand-up.ts';
 
 /** Which arrival is waited for, and those who wait for `go`. */
@@ -20,16 +21,17 @@ const reach: ReachSignal = (signal, partition) => {
 
 process.on('message', (message) => {
   const said = message as ToChild; // child.ts sends nothing else
-  if (said.kind === 'arm') {
-    armed.signal = said.signal;
-    armed.nth = said.nth;
-    return;
+  switch (said.kind) {
+    case 'arm':
+      armed.signal = said.signal;
+      armed.nth = said.nth;
+      return;
+    case 'go':
+      for (const resolve of armed.waiting.splice(0)) resolve();
+      return;
+    case 'block':
+      readSync(UNBLOCKING, Buffer.alloc(1));
   }
-  if (said.kind === 'block') {
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)), 0, 0, said.ms);
-    return;
-  }
-  for (const resolve of armed.waiting.splice(0)) resolve();
 });
 
 await standUp(

@@ -43,5 +43,8 @@ export type ToChild =
   | { readonly kind: 'arm'; readonly signal: LaneSignal; readonly nth: number }
   /** Whoever waits at a signal goes on. */
   | { readonly kind: 'go' }
-  /** Do nothing at all for so long, neither timers nor sockets; a consumer only. */
-  | { readonly kind: 'block'; readonly ms: number };
+  /** Block the event loop until a byte comes over the pipe. */
+  | { readonly kind: 'block' };
+
+/** The pipe's number among a child's files. */
+export const UNBLOCKING = 4;

@@ -1,4 +1,4 @@
-// Owns the faults of a system whose commands a broker carries, whichever it is: consumers that come and go, and processes that are killed.
+// Owns the faults of a system on any broker: consumers that come and go, an API and a consumer that are killed, a broker that dies.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Child } from '../processes/child.ts';
 import { drawn, strike, strikeEach, takenOver, type Fault, type Trace } from './faults.ts';
@@ -49,17 +49,15 @@ export const apiAndConsumerKilled: Fault = (given, first) => {
 
 const DOWN_MS_MAX = 2_000;
 
-/** A broker that is alone. */
-export interface LoneBroker {
-  /** kill -9. */
+/** The only one there is. */
+export interface MortalBroker {
   kill(): Promise<void>;
-  /** On its data and its ports. */
   restart(): Promise<void>;
 }
 
 /** The only broker is killed with -9 and started again. */
-export const brokerKilled =
-  (broker: LoneBroker): Fault =>
+export const onlyBrokerKilled =
+  (broker: MortalBroker): Fault =>
   (given, consumers) =>
     strikeEach(given, async (signal, nth) => {
       const { system, random } = given;

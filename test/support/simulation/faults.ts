@@ -108,22 +108,40 @@ export const serverKilled: Fault = (given, consumers) => {
 };
 
 /** A consumer is stopped until others have all its partitions, and woken: it finds its tenures lost and writes nothing. */
-export const consumerFrozen: Fault = (given, consumers) =>
-  strikeEach(given, async (signal, nth) => {
-    const { system, random } = given;
-    const { ticker } = system;
-    const frozen = drawn(random, consumers);
-    const pendingShare = await strike(system, frozen, signal, nth);
-    const lost = () => ticker.succeeded(frozen.name, 'lost');
-    frozen.freeze();
-    const before = lost();
-    await ticker.until(() => ticker.heldBy(frozen.name).length === 0);
-    frozen.wake();
-    frozen.go();
-    await ticker.until(() => lost() > before);
-    const sentence = `${frozen.name} found tenures lost that others had claimed`;
-    return { pendingShare, trace: { sentence, isSeen: () => lost() > before } };
-  });
+export const consumerFrozen: Fault = consumerSilent({ begin: (child) => child.freeze(), end: (child) => child.wake() });
+
+/** The same with its event loop blocked: it runs, and says nothing to anybody, its broker included. */
+export const consumerBlocked: Fault = consumerSilent({
+  begin: (child) => child.block(),
+  end: (child) => child.unblock(),
+});
+
+interface Silence {
+  begin(child: Child): void;
+  end(child: Child): void;
+}
+
+function consumerSilent(silence: Silence): Fault {
+  return (given, consumers) =>
+    strikeEach(given, async (signal, nth) => {
+      const { system, random } = given;
+      const { ticker } = system;
+      const silent = drawn(random, consumers);
+      const pendingShare = await strike(system, silent, signal, nth);
+      const lost = () => ticker.succeeded(silent.name, 'lost');
+      const before = lost();
+      const held = ticker.heldBy(silent.name);
+      silence.begin(silent);
+      await ticker.until(() => ticker.heldBy(silent.name).length === 0);
+      // Whoever carries the commands has given it up as well: others get what it had.
+      await ticker.until(() => held.some((partition) => ticker.lastApplied(partition) !== silent.name));
+      silence.end(silent);
+      silent.go();
+      await ticker.until(() => lost() > before);
+      const sentence = `${silent.name} found tenures lost that others had claimed`;
+      return { pendingShare, trace: { sentence, isSeen: () => lost() > before } };
+    });
+}
 
 /** Blows fall while between a twentieth and six tenths are applied, each in its own stretch. */
 const FROM = 0.05;

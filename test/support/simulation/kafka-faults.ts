@@ -1,9 +1,13 @@
-// Owns the faults that only Kafka knows: one of several brokers that dies, and a network that is cut or loses answers.
+// Owns the faults of a system on Kafka that no other broker knows: one of several brokers dies, a network is cut or loses answers.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { felt, progress } from './broker-faults.ts';
+import { felt, onlyBrokerKilled, progress } from './broker-faults.ts';
 import { drawn, strike, strikeEach, type Fault } from './faults.ts';
 import type { KafkaCarrier } from './kafka-carrier.ts';
 import { drawInteger } from './random.ts';
+
+/** The only broker is killed with -9 and started again. */
+export const onlyKafkaKilled = ({ cluster }: KafkaCarrier): Fault =>
+  onlyBrokerKilled({ kill: () => cluster.kill(1), restart: () => cluster.restart(1) });
 
 /** One of several brokers is killed with -9, and started again when others lead what it led: nobody outside need notice. */
 export const oneBrokerKilled =

@@ -1,42 +1,61 @@
-// Owns RabbitMQ as what carries a fault run's commands: a node of the run's own, and how far its queues have been read.
+// Owns RabbitMQ as what carries a fault run's commands: a node of the run's own.
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { connect } from 'amqplib';
+import { queueName } from '../../../shared/transport/rabbitmq/queues.ts';
 import { ownRabbit } from '../rabbitmq/available.ts';
 import type { RabbitNode } from '../rabbitmq/node.ts';
-import type { Carrier } from './carrier.ts';
+import type { CarriedSystem, Carrier } from './carrier.ts';
 
 export interface RabbitCarrier extends Carrier {
   readonly node: RabbitNode;
 }
 
-/** A quorum queue counts what is in somebody's hands each 5 s. */
-const COUNTED_MS = 6_000;
-const AGAIN_MS = 500;
+const AGAIN_MS = 200;
 
-/** `settings`: more of them, for every child. */
-export async function openRabbitCarrier(settings: Carrier['settings'] = {}): Promise<RabbitCarrier> {
+export async function openRabbitCarrier(): Promise<RabbitCarrier> {
   const node = await ownRabbit();
   const channel = `faults-${randomBytes(4).toString('hex')}`;
-  let askedMs: number | null = null;
   return {
     node,
-    settings: { ONELANE_TRANSPORT: 'rabbitmq', ONELANE_CHANNEL: channel, RABBITMQ_URL: node.url, ...settings },
-    // Nobody publishes any more when this is asked: what was counted before may be old, what is counted from now on is an end.
-    behind: async () => {
-      askedMs ??= performance.now();
-      await sleep(AGAIN_MS);
-      const messages = await waiting(node, channel);
-      return performance.now() - askedMs < COUNTED_MS ? Math.max(1, messages) : messages;
-    },
+    settings: { ONELANE_TRANSPORT: 'rabbitmq', ONELANE_CHANNEL: channel, RABBITMQ_URL: node.url },
+    behind: (system) => behind(system, node, channel),
     close: () => node.close(),
   };
 }
 
-/** Messages that no lane has settled, ready or in its hands. */
-async function waiting(node: RabbitNode, channel: string): Promise<number> {
-  const printed = await node.ctl('list_queues', '--no-table-headers', 'name', 'messages');
-  const queues = printed.split('\n').map((line) => line.split('\t'));
-  const log = queues.filter(([name = '']) => name.startsWith(`${channel}.`) && !name.endsWith('.stamp'));
-  if (log.length === 0) throw new Error(`the node has no queue of ${channel}: ${printed}`);
-  return log.reduce((sum, [, messages]) => sum + Number(messages), 0);
+/** Messages that wait, and those in hand, which may go back to waiting while they are counted. */
+async function behind(system: CarriedSystem, node: RabbitNode, channel: string): Promise<number> {
+  const partitions = await system.query<{ partition: number }>(`select partition from ${system.schema}.tenure`);
+  const queues = partitions.map(({ partition }) => queueName(channel, partition));
+  try {
+    const before = await waiting(node, queues);
+    if (before > 0) return before;
+    return (await inHand(node)) + (await waiting(node, queues));
+  } catch {
+    // Not known now; that is not "nothing".
+    await sleep(AGAIN_MS);
+    return 1;
+  }
+}
+
+async function waiting({ url }: RabbitNode, queues: readonly string[]): Promise<number> {
+  const connection = await connect(url, { timeout: 5_000 });
+  connection.on('error', () => undefined);
+  try {
+    const asking = await connection.createChannel();
+    const found = await Promise.all(queues.map((queue) => asking.checkQueue(queue)));
+    return found.reduce((sum, { messageCount }) => sum + messageCount, 0);
+  } finally {
+    await connection.close();
+  }
+}
+
+/** Asked of the channels themselves: what a queue says of it is seconds old. */
+async function inHand({ ctl }: RabbitNode): Promise<number> {
+  const printed = await ctl('list_channels', 'messages_unacknowledged', '--no-table-headers');
+  return printed
+    .split('\n')
+    .filter((line) => /^\d+$/.test(line))
+    .reduce((sum, line) => sum + Number(line), 0);
 }

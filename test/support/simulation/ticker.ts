@@ -30,6 +30,7 @@ export class Ticker {
   /** By partition, then by epoch. */
   readonly #tenures = new Map<number, Map<number, ToldTenure>>();
   readonly #commits = new Map<string, string>();
+  readonly #lastApplied = new Map<number, string>();
   readonly #waiting = new Set<{ readonly isMet: () => boolean; readonly resolve: () => void }>();
 
   hear(child: string, said: Happening): void {
@@ -64,10 +65,9 @@ export class Ticker {
     }, 0);
   }
 
-  /** Transactions of the partition that others than the child have told of. */
-  madeByOthers(child: string, partition: number): number {
-    const made = [...this.#commits].filter(([commit, by]) => by !== child && commit.startsWith(`${partition}/`));
-    return made.length;
+  /** Who told last of a batch of the partition. */
+  lastApplied(partition: number): string | null {
+    return this.#lastApplied.get(partition) ?? null;
   }
 
   #note(child: string, said: Happening): void {
@@ -110,6 +110,7 @@ export class Ticker {
     const before = this.#commits.get(commit);
     if (before !== undefined) this.violations.push(`commit ${commit} was made by ${before} and again by ${child}`);
     this.#commits.set(commit, child);
+    this.#lastApplied.set(said.partition, child);
     for (const field of ['applied', 'repeated', 'rejected', 'parked', 'strays'] as const)
       this.tally[field] += said[field];
   }

@@ -143,37 +143,51 @@ describe('the count of messages that may be unacked', () => {
     return { prefetch: new Prefetch(clock), pass: (ms: number) => (nowMs += ms) };
   };
 
+  const STARVED = (standing: number) => ({ inHand: standing, waiting: 0 });
+  const BUSY = { inHand: 1, waiting: 5 };
+  const IDLE = { inHand: 0, waiting: 0 };
+
   test('grows at once while its holder hungers, up to a bound', () => {
     const { prefetch } = bundle();
-    expect(prefetch.next('busy', PREFETCH_FIRST)).toBeNull();
-    expect(prefetch.next('starved', PREFETCH_FIRST)).toBe(64);
-    expect(prefetch.next('starved', 64)).toBe(PREFETCH_MAX);
-    expect(prefetch.next('starved', PREFETCH_MAX)).toBeNull();
+    expect(prefetch.next(BUSY, PREFETCH_FIRST)).toBeNull();
+    expect(prefetch.next({ inHand: 7, waiting: 0 }, PREFETCH_FIRST)).toBeNull();
+    expect(prefetch.next({ inHand: 8, waiting: 0 }, PREFETCH_FIRST)).toBe(64);
+    expect(prefetch.next(STARVED(64), 64)).toBe(256);
+    expect(prefetch.next(STARVED(256), 256)).toBe(PREFETCH_MAX);
+    expect(prefetch.next(STARVED(PREFETCH_MAX), PREFETCH_MAX)).toBeNull();
+  });
+
+  test('does not grow while messages are so large that they would not fit', () => {
+    const { prefetch } = bundle();
+    for (let message = 0; message < 50; message++) prefetch.received(250_000);
+    expect(prefetch.next(STARVED(PREFETCH_FIRST), PREFETCH_FIRST)).toBeNull();
+    for (let message = 0; message < 200; message++) prefetch.received(300);
+    expect(prefetch.next(STARVED(PREFETCH_FIRST), PREFETCH_FIRST)).toBe(64);
   });
 
   test('that was too many for the budget grows again only after lasting hunger', () => {
     const { prefetch, pass } = bundle();
     prefetch.overflowed(8, 64);
     expect([prefetch.isDrained(5), prefetch.isDrained(4)]).toEqual([false, true]);
-    expect(prefetch.next('starved', 64)).toBeNull();
+    expect(prefetch.next(STARVED(64), 64)).toBeNull();
     pass(249);
-    expect(prefetch.next('starved', 64)).toBeNull();
+    expect(prefetch.next(STARVED(64), 64)).toBeNull();
     pass(1);
-    expect(prefetch.next('starved', 64)).toBe(PREFETCH_MAX);
+    expect(prefetch.next(STARVED(64), 64)).toBe(256);
     prefetch.overflowed(8, 64);
     for (let time = 0; time < 16; time++) {
-      expect(prefetch.next('starved', 64)).toBeNull();
-      prefetch.next('busy', 64);
+      expect(prefetch.next(STARVED(64), 64)).toBeNull();
+      prefetch.next(BUSY, 64);
     }
-    expect(prefetch.next('starved', 64)).toBe(PREFETCH_MAX);
+    expect(prefetch.next(STARVED(64), 64)).toBe(256);
   });
 
   test('goes back to the first one after a second without anything', () => {
     const { prefetch, pass } = bundle();
-    expect(prefetch.next('idle', 64)).toBeNull();
+    expect(prefetch.next(IDLE, 64)).toBeNull();
     expect(prefetch.patienceMs()).toBe(1_000);
     pass(1_000);
-    expect(prefetch.next('idle', 64)).toBe(PREFETCH_FIRST);
-    expect(prefetch.next('idle', PREFETCH_FIRST)).toBeNull();
+    expect(prefetch.next(IDLE, 64)).toBe(PREFETCH_FIRST);
+    expect(prefetch.next(IDLE, PREFETCH_FIRST)).toBeNull();
   });
 });
