@@ -41,7 +41,7 @@ await describeWhereRabbit('own', 'on RabbitMQ', () => {
     await onRabbit({ name: 'consumer blocked', fault: () => consumerBlocked, consumers: 2 });
   });
 
-  test('the memory alarm is raised and cleared: callers are told to come again, nothing lost, doubled or swapped', async () => {
+  test('the memory alarm is raised and cleared: the API answers 503 and recovers, nothing lost, doubled or swapped', async () => {
     await onRabbit({ name: 'alarm raised', fault: alarmRaised, consumers: 2 });
   });
 

@@ -84,6 +84,22 @@ async function post({ url, stop }: ClientGiven, lines: readonly string[]): Promi
   }
 }
 
+/** The HTTP status of its answer, whatever it is; null: there was none. */
+export async function repeatCommand(url: string, prefix: string, change: Change): Promise<number | null> {
+  const request = {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: commandLine(prefix, change),
+  };
+  try {
+    const response = await fetch(`${url}/v1/commands`, { ...request, signal: AbortSignal.timeout(PATIENCE_MS) });
+    await response.arrayBuffer();
+    return response.status;
+  } catch {
+    return null;
+  }
+}
+
 /** What the API says became of each of these commands, by id. */
 export async function askOutcomes(url: string, ids: readonly string[]): Promise<ReadonlyMap<string, Answered>> {
   const answers = new Map<string, Answered>();

@@ -10,7 +10,7 @@ import { startChild, type Child } from '../processes/child.ts';
 import type { ChildGiven } from '../processes/protocol.ts';
 import { postgresCarrier, type Carrier } from './carrier.ts';
 import { differences } from './history-check.ts';
-import { askOutcomes, sendHistory, type Answered, type ClientTold } from './history-client.ts';
+import { askOutcomes, repeatCommand, sendHistory, type Answered, type ClientTold } from './history-client.ts';
 import { commandId, loadHistory, prefixes, type History } from './history.ts';
 import { Ticker } from './ticker.ts';
 
@@ -115,6 +115,14 @@ export class HistorySystem {
     const sample = this.#history.changes.slice(0, SAMPLE);
     const ids = prefixes(this.#size.prefixes).flatMap((prefix) => sample.map((change) => commandId(prefix, change)));
     return askOutcomes(this.#api?.url ?? '', ids);
+  }
+
+  /** The status that the API answers to the very first command, once more; null: it does not answer. */
+  repeatFirst(): Promise<number | null> {
+    const [prefix] = prefixes(this.#size.prefixes);
+    const [change] = this.#history.changes;
+    if (prefix === undefined || change === undefined) throw new Error('a run has a command');
+    return repeatCommand(this.#api?.url ?? '', prefix, change);
   }
 
   async endAll(how: 'SIGTERM' | 'SIGKILL'): Promise<void> {

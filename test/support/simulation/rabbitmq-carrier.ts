@@ -18,7 +18,13 @@ export async function openRabbitCarrier(): Promise<RabbitCarrier> {
   const channel = `faults-${randomBytes(4).toString('hex')}`;
   return {
     node,
-    settings: { ONELANE_TRANSPORT: 'rabbitmq', ONELANE_CHANNEL: channel, RABBITMQ_URL: node.url },
+    settings: {
+      ONELANE_TRANSPORT: 'rabbitmq',
+      ONELANE_CHANNEL: channel,
+      RABBITMQ_URL: node.url,
+      // Whose event loop does not turn ends itself after so long: a zombie must live to wake.
+      ONELANE_DECIDE_LIMIT: '2m',
+    },
     behind: (system) => behind(system, node, channel),
     close: () => node.close(),
   };

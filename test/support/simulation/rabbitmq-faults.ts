@@ -1,12 +1,16 @@
 // Owns the faults of a system on RabbitMQ that no other broker knows: an alarm is raised, and an operator ends all connections.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { felt, progress } from './broker-faults.ts';
+import { progress } from './broker-faults.ts';
 import { drawn, strike, strikeEach, type Fault } from './faults.ts';
+import type { HistorySystem } from './history-system.ts';
 import type { RabbitCarrier } from './rabbitmq-carrier.ts';
 
 const LOOK_MS = 100;
+const ANSWER_MS = 30_000;
+const UNAVAILABLE = 503;
+const ACCEPTED = 202;
 
-/** The broker is out of memory, takes nothing until clients have been told, and has room again. */
+/** The broker is out of memory and takes nothing until the API has said so; then it has room again, and the API accepts again. */
 export const alarmRaised =
   ({ node }: RabbitCarrier): Fault =>
   (given, consumers) =>
@@ -14,14 +18,26 @@ export const alarmRaised =
       const { system, random } = given;
       const consumer = drawn(random, consumers);
       const pendingShare = await strike(system, consumer, signal, nth);
-      const refused = felt(system, 'clients were told to come again');
       await node.ctl('set_vm_memory_high_watermark', '0');
       consumer.go();
-      while (!(await refused.isSeen())) await sleep(LOOK_MS);
+      await answers(system, UNAVAILABLE);
       await node.ctl('set_vm_memory_high_watermark', '0.4');
+      await answers(system, ACCEPTED);
       await progress(system);
-      return { pendingShare, trace: refused };
+      const sentence = `the API answered ${UNAVAILABLE}, and ${ACCEPTED} when the alarm was over`;
+      return { pendingShare, trace: { sentence, isSeen: () => true } };
     });
+
+/** Asked until it is so, by a command that was accepted before and makes no difference. */
+async function answers(system: HistorySystem, status: number): Promise<void> {
+  const until = performance.now() + ANSWER_MS;
+  for (;;) {
+    const answered = await system.repeatFirst();
+    if (answered === status) return;
+    if (performance.now() > until) throw new Error(`the API answers ${answered ?? 'nothing'}, not ${status}`);
+    await sleep(LOOK_MS);
+  }
+}
 
 /** Every connection is ended from the broker's side, while lanes read and the API publishes. */
 export const connectionsEnded =
