@@ -69,7 +69,7 @@ export function transportOf(
     inboxBytesMax: settings.inbox,
     leaseMs: settings.lease,
     kafka: kafkaOf(settings),
-    rabbitmq: rabbitOf(settings),
+    rabbitmq: () => rabbitOf(settings),
     observe,
     clock,
     random: Math.random,

@@ -4,7 +4,8 @@ import type { TransportGiven } from '../../shared/transport/catalogue.ts';
 
 export type RabbitSettings = Pick<Settings, 'rabbitmqUrl' | 'rabbitmqSslCa'>;
 
-type Access = TransportGiven['rabbitmq']['access'];
+type Rabbit = ReturnType<TransportGiven['rabbitmq']>;
+type Access = Rabbit['access'];
 
 const PORT = 5_672;
 const TLS_PORT = 5_671;
@@ -12,7 +13,7 @@ const TLS_PORT = 5_671;
 const GUEST = 'guest';
 
 /** Throws SettingInvalid; what it says never repeats the URL, which may hold a password. */
-export function rabbitOf({ rabbitmqUrl, rabbitmqSslCa: ca }: RabbitSettings): TransportGiven['rabbitmq'] {
+export function rabbitOf({ rabbitmqUrl, rabbitmqSslCa: ca }: RabbitSettings): Rabbit {
   const access = accessOf(rabbitmqUrl, ca);
   if (access === null) {
     throw new SettingInvalid(

@@ -22,7 +22,8 @@ export interface TransportGiven extends PostgresTransportGiven {
   readonly leaseMs: number;
   readonly random: Random;
   readonly kafka: Pick<KafkaTransportGiven, 'connection' | 'replication'>;
-  readonly rabbitmq: Pick<RabbitTransportGiven, 'access'>;
+  /** Asked only for `rabbitmq`: others may have set its variables for something else. */
+  readonly rabbitmq: () => Pick<RabbitTransportGiven, 'access'>;
 }
 
 /** Throws TransportUnknown for a name that this build does not know. `memory`: a log of its own, gone with the process. */
@@ -41,7 +42,7 @@ export function openTransport(kind: string, given: TransportGiven): Transport {
         sessionMs: Math.max(given.leaseMs, KAFKA_SESSION_MS_MIN),
       });
     case 'rabbitmq':
-      return rabbitTransport({ ...given, ...given.rabbitmq });
+      return rabbitTransport({ ...given, ...given.rabbitmq() });
     default:
       throw new TransportUnknown(`transport "${kind}" is not in this build: use postgres, kafka or rabbitmq`);
   }

@@ -1,5 +1,6 @@
 // Owns one round trip: statements that leave in one piece with one Sync behind them, so that their answers come in one piece too.
 import pg from 'pg';
+import { asError } from '../../../shared/process/errors.ts';
 import type { Answer, Parameter, Statement, TextRow } from './flush.ts';
 
 export interface Sending {
@@ -33,7 +34,8 @@ export class RoundTrip implements pg.Submittable {
     };
   }
 
-  submit(connection: pg.Connection): void {
+  /** Returns an error when not all of it could be put together; the driver gives it to `handleError`. */
+  submit(connection: pg.Connection): Error | null {
     this.#connection = connection;
     connection.stream.cork();
     try {
@@ -43,10 +45,13 @@ export class RoundTrip implements pg.Submittable {
         connection.execute(null, false);
       }
       connection.sync();
+    } catch (thrown) {
+      return asError(thrown);
     } finally {
       connection.stream.uncork();
     }
     if (this.#preparing.length > 0) connection.on('parseComplete', this.#onPrepared);
+    return null;
   }
 
   handleDataRow(message: { readonly fields: TextRow }): void {

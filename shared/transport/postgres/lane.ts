@@ -132,7 +132,7 @@ export class PostgresLane implements Lane {
   handOver({ first, entries, segments, stampUs, beforeUs }: Appended): boolean {
     const anchor = this.#anchors.at(-1);
     if (!this.#started || this.#knows !== 'caught-up' || this.#reading !== null || this.#fault !== null) return false;
-    if (first !== this.#ahead || segments !== 1) return false;
+    if (this.#foreign !== null || first !== this.#ahead || segments !== 1) return false;
     if (anchor?.lastPosition !== first - 1 || anchor.stampUs !== beforeUs) return false;
     if (this.#inbox.entries >= AHEAD_ENTRIES_MIN || !this.#inbox.hasRoomFor(bytesOf(entries))) return false;
     const appendedAt = new Date(stampUs / 1_000);

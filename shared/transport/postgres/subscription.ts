@@ -84,12 +84,13 @@ export class PostgresSubscription implements Subscription {
     return this.#roster.lanes(stop);
   }
 
-  /** What this process appended goes to its own lane, without being read back. False: nobody here reads that partition. */
+  /** What this process appended goes to its own lane, without being read back. False: no lane here has taken it. */
   handOver(appended: Appended): boolean {
     const lane = this.#lanes.get(appended.partition);
     if (lane === undefined || lane.lost.aborted) return false;
-    if (!lane.handOver(appended)) lane.hint(appended.first + appended.entries.length);
-    return true;
+    if (lane.handOver(appended)) return true;
+    lane.hint(appended.first + appended.entries.length);
+    return false;
   }
 
   hint(partition: Partition, end: number): void {

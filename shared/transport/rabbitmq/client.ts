@@ -1,4 +1,5 @@
 // Owns one connection to a broker: opened with patience, told when it is gone, and broken off when no answer comes.
+import { setMaxListeners } from 'node:events';
 import type { Socket } from 'node:net';
 import { connect, type Channel, type ChannelModel, type ConfirmChannel } from 'amqplib';
 import { asError } from '../../process/errors.ts';
@@ -66,6 +67,8 @@ export class BrokerConnection {
   constructor(model: ChannelModel, clock: Clock) {
     this.#model = model;
     this.#clock = clock;
+    // Everybody who asks listens, and there may be many at a time.
+    setMaxListeners(0, this.#gone.signal);
     model.on('error', (cause) => (this.#cause ??= cause));
     model.on('close', (cause) => this.#gone.abort(this.#cause ?? cause ?? CLOSED));
     model.on('blocked', (reason) => (this.#blockedBy = reason));
@@ -92,14 +95,22 @@ export class BrokerConnection {
     return this.#guarded(await this.ask(() => this.#model.createConfirmChannel()));
   }
 
-  /** What `question` resolves to; when no answer comes the connection is broken off. */
+  /**
+   * What `question` resolves to; when no answer comes the connection is broken off. When the connection ends it rejects: amqplib leaves who
+   * closes a channel, or waits for the rest of a message, without any answer then.
+   */
   async ask<T>(question: () => Promise<T>): Promise<T> {
     const answered = new AbortController();
+    const gone = new Promise<never>((_, reject) => {
+      const end = () => reject(asError(this.gone.reason));
+      if (this.gone.aborted) end();
+      else this.gone.addEventListener('abort', end, { signal: answered.signal });
+    });
     void this.#clock.sleep(ANSWER_MS, answered.signal).then(() => {
       if (!answered.signal.aborted) this.breakOff(new BrokerAway(`the broker has not answered for ${ANSWER_MS} ms`));
     });
     try {
-      return await question();
+      return await Promise.race([question(), gone]);
     } catch (thrown) {
       // What amqplib says of a connection that is gone is only that it is gone.
       throw this.gone.aborted ? this.gone.reason : thrown;
@@ -112,6 +123,7 @@ export class BrokerConnection {
   breakOff(cause: Error): void {
     this.#cause ??= cause;
     socketOf(this.#model)?.destroy(cause);
+    this.#gone.abort(this.#cause);
   }
 
   /** In good order, or broken off when the broker does not go along. Idempotent. */

@@ -69,9 +69,10 @@ export function rabbitTransport(given: RabbitTransportGiven): RabbitTransport {
         onStored: (partition, entries) => counts.published(partition, entries),
       }),
     async openSubscription(mine) {
-      // Whoever is silent for as long as its lease loses its queues, too.
-      const consuming = slot('consumer connection', Math.max(1, Math.floor(given.leaseMs / 2_000)));
-      const stampSlot = slot('stamp connection');
+      // Whoever is silent for as long as its lease loses its queues, too, and what it would still stamp.
+      const heartbeatSeconds = Math.max(1, Math.floor(given.leaseMs / 2_000));
+      const consuming = slot('consumer connection', heartbeatSeconds);
+      const stampSlot = slot('stamp connection', heartbeatSeconds);
       const subscription = await RabbitSubscription.open(mine, { ...shared, slot: consuming, stampSlot, counts });
       subscriptions.add(subscription);
       return {

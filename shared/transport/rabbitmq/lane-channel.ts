@@ -15,7 +15,8 @@ export interface LaneChannelGiven {
   readonly onGone: (cause: Error) => void;
 }
 
-const CLOSE_MS = 1_000;
+/** The broker answers behind everything that it has sent already, which may be a lot. */
+const CLOSE_MS = 4_000;
 
 export class LaneChannel {
   readonly #given: LaneChannelGiven;

@@ -3,7 +3,7 @@ import type { ConsumeMessage } from 'amqplib';
 import type { Delivery } from '../../command/entry.ts';
 import { position, type Partition, type Position, type Uuid } from '../../command/identity.ts';
 import { invariant, type OnelaneError } from '../../process/errors.ts';
-import type { Clock, Random } from '../../process/time.ts';
+import { WOKEN, type Clock, type Random } from '../../process/time.ts';
 import { Inbox, type InboxBudget } from '../inbox.ts';
 import type { Hold } from '../lane-roster.ts';
 import type { LogDiverged } from '../log-diverged.ts';
@@ -15,6 +15,7 @@ import type { ConnectionSlot } from './connection-slot.ts';
 import { DeliveryWindow } from './delivery-window.ts';
 import { readMessage, type Incoming } from './incoming.ts';
 import { LaneReader } from './lane-reader.ts';
+import { LaneStamps } from './lane-stamps.ts';
 import { Prefetch, PREFETCH_FIRST, PREFETCH_MAX } from './prefetch.ts';
 import { checkStamp } from './stamp-check.ts';
 import type { Stamp } from './stamps.ts';
@@ -31,8 +32,9 @@ export interface RabbitLaneGiven {
   readonly systemId: Uuid;
   readonly budget: InboxBudget;
   readonly explain: (thrown: unknown) => OnelaneError;
-  readonly readStamp: (connection: BrokerConnection) => Promise<Stamp | null>;
+  readonly readStamp: (connection: BrokerConnection, stamp: 'expected' | 'not-expected') => Promise<Stamp | null>;
   readonly writeStamp: (stamp: Stamp, stop: AbortSignal) => Promise<void>;
+  readonly canStamp: () => boolean;
   readonly onRead: (entries: number) => void;
   readonly warn: (detail: string) => void;
   /** The lane must begin anew: `lost` aborts. */
@@ -42,7 +44,7 @@ export interface RabbitLaneGiven {
   readonly random: Random;
 }
 
-const NO_STAMP = { head: null, appendedAt: new Date(0), prefetch: PREFETCH_FIRST } as const;
+const NO_STAMP = { head: null, appendedAt: new Date(0) } as const;
 
 export class RabbitLane implements Lane {
   readonly partition: Partition;
@@ -60,8 +62,8 @@ export class RabbitLane implements Lane {
   /** Bytes of the message for which there was no room: the channel is closed until there is. */
   #noRoomFor: number | null = null;
   #away: OnelaneError | null = null;
-  /** The newest that was read or written. */
-  #stamp: Stamp | null = null;
+  /** null before the start. */
+  #stamps: LaneStamps | null = null;
   /** What stamps say of the channel's prefetch. */
   #promised = PREFETCH_FIRST;
   #isGrowing = false;
@@ -97,13 +99,28 @@ export class RabbitLane implements Lane {
 
   /** The positions go on from those that the database knows of: two entries of a partition seldom share one. */
   async start(at: Resume): Promise<void> {
-    const stamp = await this.#stampOf();
+    const { systemId } = this.#given;
+    const stamp = await this.#stampOf(at.commits > 0n ? 'expected' : 'not-expected');
     checkStamp(stamp, { ...this.#given, partition: this.partition, commits: at.commits });
     const next = Number(at.next ?? 0n);
     this.#window = new DeliveryWindow({ next, earlier: stamp?.head ?? null, remembered: PREFETCH_MAX });
     this.#handedTo = next;
-    this.#stamp = stamp ?? { ...NO_STAMP, system: this.#given.systemId, commits: at.commits };
-    this.#promised = this.#stamp.prefetch;
+    // Without a stamp nobody says what an earlier channel had unacked; before the first commit none had more than the first.
+    this.#promised = stamp?.prefetch ?? (at.commits > 0n ? PREFETCH_MAX : PREFETCH_FIRST);
+    this.#stamps = new LaneStamps(
+      stamp ?? { ...NO_STAMP, system: systemId, commits: at.commits, prefetch: this.#promised },
+      {
+        ...this.#given,
+        write: (newest, stop) => this.#given.writeStamp(newest, stop),
+        prefetch: () => this.#promised,
+        isConnected: () => this.#given.canStamp(),
+        onStamped: (settledTo) => this.#stamped(settledTo),
+        lost: this.lost,
+        over: this.#over.signal,
+      },
+    );
+    // A channel that is opened now might outlive the lease, and would keep the successor waiting.
+    if (this.lost.aborted) return;
     await this.#reader.open(PREFETCH_FIRST, this.#promised);
   }
 
@@ -132,12 +149,8 @@ export class RabbitLane implements Lane {
   async settle(through: Position, commits: bigint): Promise<void> {
     const window = this.#window;
     if (window?.settle(Number(through) + 1) !== true) return;
-    const stampedTo = window.settledTo;
-    await this.#writeStamp({ commits, head: window.head(), appendedAt: this.#times.at(stampedTo - 1) });
-    window.stamped(stampedTo);
-    const tag = window.ackable();
-    if (tag !== null) this.#reader.ack(tag);
-    this.#wake();
+    const { settledTo } = window;
+    await this.#stamps?.settled({ commits, head: window.head(), appendedAt: this.#times.at(settledTo - 1) }, settledTo);
   }
 
   release(): Promise<void> {
@@ -166,10 +179,19 @@ export class RabbitLane implements Lane {
     await this.#reader.rest();
   }
 
-  async #stampOf(): Promise<Stamp | null> {
+  #stamped(settledTo: number): void {
+    const window = this.#window;
+    if (window === null) return;
+    window.stamped(settledTo);
+    const tag = window.ackable();
+    if (tag !== null) this.#reader.ack(tag);
+    this.#wake();
+  }
+
+  async #stampOf(expected: 'expected' | 'not-expected'): Promise<Stamp | null> {
     const { slot, readStamp, explain } = this.#given;
     try {
-      return await readStamp(await slot.get());
+      return await readStamp(await slot.get(), expected);
     } catch (thrown) {
       throw explain(thrown);
     }
@@ -249,19 +271,13 @@ export class RabbitLane implements Lane {
     this.#isGrowing = true;
     this.#promised = prefetch;
     try {
-      await this.#writeStamp({});
+      await this.#stamps?.again();
       if (!this.#over.signal.aborted && this.#noRoomFor === null) this.#reader.openSoon(prefetch);
     } catch {
       // It stays as it was, and is tried again when there is hunger.
     } finally {
       this.#isGrowing = false;
     }
-  }
-
-  async #writeStamp(news: Partial<Stamp>): Promise<void> {
-    invariant(this.#stamp !== null, 'a lane is started before it is stamped');
-    this.#stamp = { ...this.#stamp, ...news, prefetch: this.#promised };
-    await this.#given.writeStamp(this.#stamp, this.#over.signal);
   }
 
   #wake(): void {
@@ -271,7 +287,7 @@ export class RabbitLane implements Lane {
   /** Resolves when something came, the lane is lost, or after `ms`. */
   async #change(ms: number): Promise<void> {
     const over = new AbortController();
-    const end = () => over.abort();
+    const end = () => over.abort(WOKEN);
     this.#wakeNext = end;
     this.lost.addEventListener('abort', end, { once: true });
     try {

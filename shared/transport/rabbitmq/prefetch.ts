@@ -7,8 +7,12 @@ import type { Clock } from '../../process/time.ts';
  * may have had, and whoever wants more says so in the stamp first.
  */
 export const PREFETCH_FIRST = 16;
-/** Messages of one entry each: a batch at a time. Of larger ones, as a rule, no more than come to so many bytes. */
-export const PREFETCH_MAX = 1_024;
+/**
+ * Messages of one entry each: a quarter of a batch. More would be faster with such ones alone; but whoever comes to large ones behind them is
+ * given all that it may have at once, and throws away what there is no room for.
+ */
+export const PREFETCH_MAX = 256;
+/** Of larger messages, as a rule, no more than come to so many bytes. */
 const GROWN_BYTES_MAX = 4 * 1024 * 1024;
 const GROWTH = 4;
 /** After an overflow: so long without anything, or so often short of it, and messages are taken to be smaller again. */

@@ -2,7 +2,7 @@
 import type { ConfirmChannel } from 'amqplib';
 import { z } from 'zod';
 import type { Partition, Uuid } from '../../command/identity.ts';
-import type { OnelaneError } from '../../process/errors.ts';
+import { asError, type OnelaneError } from '../../process/errors.ts';
 import type { Clock } from '../../process/time.ts';
 import { BrokerAway } from '../broker-away.ts';
 import { queueMissing } from './broker-errors.ts';
@@ -31,15 +31,20 @@ const stampSchema = z.object({
   prefetch: z.int().min(1).max(65_535),
 });
 
-/** Who reads a stamp has it in hand for a moment, and the queue is empty for everybody else. */
-const LOOKS_MAX = 5;
+/** Who reads a stamp has it in hand for a moment, or until its connection ends; the queue is empty for everybody else meanwhile. */
+const LOOKS_MAX = { expected: 40, 'not-expected': 2 } as const;
 const LOOK_AGAIN_MS = 100;
 const CONFIRM_MS = 5_000;
 
 /** null: nothing was ever settled, or the queue was made anew. Rejects as amqplib does. */
 export async function readStamp(
   connection: BrokerConnection,
-  of: { readonly channel: string; readonly partition: Partition; readonly clock: Clock },
+  of: {
+    readonly channel: string;
+    readonly partition: Partition;
+    readonly stamp: 'expected' | 'not-expected';
+    readonly clock: Clock;
+  },
 ): Promise<Stamp | null> {
   const queue = stampName(of.channel, of.partition);
   const asking = await connection.channel();
@@ -50,7 +55,7 @@ export async function readStamp(
         asking.nack(message, false, true);
         return parseStamp(message.content);
       }
-      if (looks === LOOKS_MAX) return null;
+      if (looks === LOOKS_MAX[of.stamp]) return null;
       await of.clock.sleep(LOOK_AGAIN_MS);
     }
   } finally {
@@ -120,13 +125,20 @@ export class StampWriter {
     const messageId = String(this.#written++);
     const options = { mandatory: true, persistent: true, contentType: 'application/json', messageId };
     const prefix = this.#given.channel;
-    const channel = await this.#open();
+    const opening = this.#open();
+    const channel = await opening;
     await new Promise<void>((resolve, reject) => {
-      channel.publish('', stampName(prefix, partition), content, options, (refusal: unknown) => {
-        if (this.#returned.delete(messageId)) reject(queueMissing({ channel: prefix }));
-        else if (refusal === null) resolve();
-        else reject(new BrokerAway(`the stamp of partition ${partition} was not stored`, { cause: refusal }));
-      });
+      try {
+        channel.publish('', stampName(prefix, partition), content, options, (refusal: unknown) => {
+          if (this.#returned.delete(messageId)) reject(queueMissing({ channel: prefix }));
+          else if (refusal === null) resolve();
+          else reject(new BrokerAway(`the stamp of partition ${partition} was not stored`, { cause: refusal }));
+        });
+      } catch (thrown) {
+        // The channel had ended before anybody listened.
+        this.#forget(opening);
+        reject(asError(thrown));
+      }
     });
   }
 

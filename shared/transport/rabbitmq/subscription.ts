@@ -45,7 +45,7 @@ export class RabbitSubscription implements Subscription {
     mine: AsyncIterable<ReadonlySet<Partition>>,
     given: RabbitSubscriptionGiven,
   ): Promise<RabbitSubscription> {
-    await given.slot.get();
+    await Promise.all([given.slot.get(), given.stampSlot.get()]);
     return new RabbitSubscription(mine, given);
   }
 
@@ -71,8 +71,9 @@ export class RabbitSubscription implements Subscription {
       queue: queueName(channel, partition),
       stampQueue: stampName(channel, partition),
       budget: this.budget,
-      readStamp: (connection) => readStamp(connection, { channel, partition, clock }),
+      readStamp: (connection, stamp) => readStamp(connection, { channel, partition, stamp, clock }),
       writeStamp: (stamp, stop) => this.#stamps.write(partition, stamp, stop),
+      canStamp: () => this.#given.stampSlot.current !== null,
       onRead: (entries) => counts.read(partition, entries),
       warn: (detail) => observe({ kind: 'log-warned', detail }),
       lose: (reason) => {

@@ -1,12 +1,13 @@
 // Owns the proof of what is the postgres transport's own: forgetting, going back in time, and telling what happened to connections.
 import pg from 'pg';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { entryHash, type Delivery } from '../../../shared/command/entry.ts';
-import { newCommandId, partition, position, trustedKey } from '../../../shared/command/identity.ts';
+import { entryHash, HEADER, type Delivery } from '../../../shared/command/entry.ts';
+import { newCommandId, newUuid, partition, position, trustedKey } from '../../../shared/command/identity.ts';
 import type { OnelaneEvent } from '../../../shared/process/events.ts';
 import { closeDatabase, openDatabase } from '../../../shared/postgres/database.ts';
 import { quoted } from '../../../shared/postgres/schema-name.ts';
 import { systemClock } from '../../../shared/process/time.ts';
+import { LogDiverged } from '../../../shared/transport/log-diverged.ts';
 import { postgresTransport } from '../../../shared/transport/postgres/index.ts';
 import type { Resume, Routed } from '../../../shared/transport/transport.ts';
 import { Consumer, Mine, take } from '../../conformance/suite/consumer.ts';
@@ -61,6 +62,7 @@ async function bundle(logRetentionMs: number) {
     consumer,
     /** Through the gate. */
     publisher,
+    writer,
     entry,
     /** Published one by one: each is a segment. */
     async publish(...texts: readonly string[]) {
@@ -192,6 +194,16 @@ describe('what this process appends', () => {
     const got = await take(lane, 5, PATIENCE_MS);
     expect(got.map((each) => Number(each.position))).toEqual([1, 2, 3, 4, 5]);
     expect(texts(got).sort()).toEqual(['a', 'a', 'b', 'b', 'b']);
+  });
+
+  test('never follows an entry of another system, though it stands right behind it', async () => {
+    const log = await bundle(86_400_000);
+    const lane = await waiting(log);
+    await log.writer.publish([{ ...log.entry('foreign'), headers: { [HEADER.system]: newUuid() } }]);
+    // Time for the lane to read it by itself.
+    await systemClock.sleep(700);
+    await log.publisher.publish([log.entry('a2')]);
+    await expect(lane.next({ count: 9, bytes: 1_000, waitMs: PATIENCE_MS })).rejects.toThrow(LogDiverged);
   });
 
   test('never follows an entry that the log has no more, though it has the position after it', async () => {

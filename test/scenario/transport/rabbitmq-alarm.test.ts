@@ -77,4 +77,20 @@ await describeWithNode('an alarm of the broker', {}, (rabbit) => {
       )
       .toBe('settled');
   });
+
+  test('is over by itself for a lane that had everything it may have in hand committed meanwhile', async () => {
+    const { log, transport, publisher } = await bundle();
+    // Each a message of its own, and more than a lane has in hand at first.
+    for (let n = 0; n < 40; n++) await publisher.publish([entryOf(log, P0, `e${n}`)]);
+    const lane = await log.lane(transport, P0);
+    const inHand = await take(lane, 16);
+    const last = inHand.at(-1);
+    if (last === undefined) throw new Error('there are forty');
+    await raise();
+    await expect(lane.settle(last.position, 1n)).rejects.toThrow('was not confirmed in time');
+    await clear();
+    const rest = Array.from({ length: 24 }, (_, index) => `e${16 + index}`);
+    expect(texts(await take(lane, 24))).toEqual(rest);
+    await expect.poll(async () => (await transport.ends())[0]?.waiting, PATIENCE).toBe(24);
+  });
 });

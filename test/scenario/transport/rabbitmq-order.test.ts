@@ -4,7 +4,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { partition, type Partition } from '../../../shared/command/identity.ts';
 import { Latest } from '../../../shared/process/latest.ts';
 import type { Lane } from '../../../shared/transport/transport.ts';
-import { queueName } from '../../../shared/transport/rabbitmq/queues.ts';
+import { queueName, stampName } from '../../../shared/transport/rabbitmq/queues.ts';
 import { describeWithNode } from '../../support/rabbitmq/describe.ts';
 import { entryOf, openTestLog, take, texts } from '../../support/rabbitmq/log.ts';
 import { openTcpGate } from '../../support/tcp-gate.ts';
@@ -106,6 +106,19 @@ await describeWithNode('order', {}, (rabbit) => {
     }
     const rest = await log.lane(transport, P0, { commits });
     expect(texts(await take(rest, 200 - settled))).toEqual(numbered(200 - settled, settled));
+  });
+
+  test('holds though nobody knows what the lane before had in hand, as after a stamp was deleted', async () => {
+    const { log, transport, publish } = await bundle();
+    await publish(60);
+    const lane = await log.lane(transport, P0);
+    const deliveries = await take(lane, 50);
+    await settleLast(lane, deliveries.slice(0, 2), 1n);
+    await lane.release();
+    await log.admin.deleteQueue(stampName(log.channel, 0));
+    await log.open().provision(1);
+    const next = await log.lane(transport, P0, { commits: 1n });
+    expect(texts(await take(next, 58))).toEqual(numbered(58, 2));
   });
 
   test('holds in a lane whose connections the broker ends: it hands out nothing twice, and settles what it had', async () => {

@@ -125,9 +125,9 @@ test('a transport that is not in this build is refused with a sentence', async (
     inboxBytesMax: 1,
     leaseMs: 4_000,
     kafka: { connection: { brokers: ['127.0.0.1:1'], tls: null, sasl: null }, replication: null },
-    rabbitmq: {
+    rabbitmq: () => ({
       access: { host: '127.0.0.1', port: 1, username: 'guest', password: 'guest', vhost: '/', tls: null },
-    },
+    }),
     observe: () => undefined,
     clock: systemClock,
     random: Math.random,
