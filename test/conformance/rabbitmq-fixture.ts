@@ -104,6 +104,8 @@ export async function openRabbitProcess(given: RabbitProcessGiven): Promise<Proc
     partitions: given.partitions,
     systemId: given.systemId,
     leaseMs: LEASE_MS,
+    // Nobody kills its node.
+    newMs: 0,
     inboxBytesMax: given.inboxBytesMax ?? 16 * 1024 * 1024,
     ...(given.limits === undefined ? {} : { limits: given.limits }),
     observe: given.observe ?? (() => undefined),

@@ -9,7 +9,7 @@ import { openConnection, type BrokerConnection, type RabbitAccess } from './clie
 import { ConnectionSlot } from './connection-slot.ts';
 import { EntryCounts } from './entry-counts.ts';
 import { RabbitPublisher } from './publisher.ts';
-import { provisionQueues, QUEUE_LIMITS, readDepths, type QueueLimits } from './queues.ts';
+import { provisionQueues, QUEUE_LIMITS, readDepths, WRITTEN_DOWN_MS, type QueueLimits } from './queues.ts';
 import { RabbitSubscription } from './subscription.ts';
 
 export type { RabbitAccess } from './client.ts';
@@ -25,6 +25,8 @@ export interface RabbitTransportGiven {
   readonly inboxBytesMax: number;
   /** Of queues that are made here. */
   readonly limits?: QueueLimits;
+  /** How long queues that may be new are given before they are relied on. Default: as long as a node takes to write them down. */
+  readonly newMs?: number;
   readonly observe: Observe;
   readonly clock: Clock;
   readonly random: Random;
@@ -59,7 +61,13 @@ export function rabbitTransport(given: RabbitTransportGiven): RabbitTransport {
     async provision(wanted) {
       if (wanted !== partitions) throw new LogPartitionsDiffer(partitions, wanted);
       await ask((connection) =>
-        provisionQueues(connection, { channel, partitions, limits: given.limits ?? QUEUE_LIMITS }),
+        provisionQueues(connection, {
+          channel,
+          partitions,
+          limits: given.limits ?? QUEUE_LIMITS,
+          newMs: given.newMs ?? WRITTEN_DOWN_MS,
+          clock,
+        }),
       );
     },
     openPublisher: () =>

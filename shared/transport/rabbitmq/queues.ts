@@ -1,5 +1,6 @@
 // Owns the queues: their names and arguments, making them fit to be a log, and refusing those that would lose, reorder or forget.
 import type { Channel } from 'amqplib';
+import type { Clock } from '../../process/time.ts';
 import { LogPartitionsDiffer } from '../log-partitions-differ.ts';
 import { QueueUnfit, REPLY, replyCode } from './broker-errors.ts';
 import type { BrokerConnection } from './client.ts';
@@ -18,6 +19,11 @@ export const QUEUE_LIMITS: QueueLimits = { messages: 1_000_000, bytes: 4 * 1024 
 const PARTITIONS_MAX = 1_024;
 /** The most that the broker takes. Each channel that closes counts as a delivery, and a limit that can be reached loses commands. */
 const DELIVERIES_MAX = 2_147_483_647;
+/**
+ * A node writes down half a second later that it holds a queue. One that is killed before cannot bring the queue up again, and whatever was
+ * confirmed in it stays out of reach (RabbitMQ 3.10.8).
+ */
+export const WRITTEN_DOWN_MS = 1_500;
 
 export function queueName(channel: string, partition: number): string {
   return `${channel}.${partition}`;
@@ -51,6 +57,9 @@ export interface QueuesWanted {
   readonly channel: string;
   readonly partitions: number;
   readonly limits: QueueLimits;
+  /** How long queues that may be new are given, before anybody relies on them. */
+  readonly newMs: number;
+  readonly clock: Clock;
 }
 
 /**
@@ -67,21 +76,27 @@ export async function provisionQueues(connection: BrokerConnection, wanted: Queu
     throw new LogPartitionsDiffer(await countQueues(connection, channel), partitions);
   }
   const declaring = await connection.channel();
+  let isWritten = true;
   for (let partition = partitions - 1; partition >= 0; partition--) {
     await declare(connection, declaring, queueName(channel, partition), logArguments(wanted.limits));
-    await declare(connection, declaring, stampName(channel, partition), STAMP_ARGUMENTS);
+    const stamps = await declare(connection, declaring, stampName(channel, partition), STAMP_ARGUMENTS);
+    isWritten &&= stamps > 0;
   }
   await connection.ask(() => declaring.close());
+  // Without a stamp a partition may be new, made here or by another process just now.
+  if (!isWritten) await wanted.clock.sleep(wanted.newMs);
 }
 
+/** How many messages wait in it. */
 async function declare(
   connection: BrokerConnection,
   declaring: Channel,
   queue: string,
   args: Readonly<Record<string, unknown>>,
-): Promise<void> {
+): Promise<number> {
   try {
-    await connection.ask(() => declaring.assertQueue(queue, { durable: true, arguments: args }));
+    const options = { durable: true, arguments: args };
+    return (await connection.ask(() => declaring.assertQueue(queue, options))).messageCount;
   } catch (thrown) {
     if (replyCode(thrown) !== REPLY.preconditionFailed || !(thrown instanceof Error)) throw thrown;
     throw new QueueUnfit(

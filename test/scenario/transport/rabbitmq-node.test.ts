@@ -8,16 +8,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { connect, type Channel, type ConfirmChannel } from 'amqplib';
 import { expect, test } from 'vitest';
+import { WRITTEN_DOWN_MS } from '../../../shared/transport/rabbitmq/queues.ts';
 import { firstWords } from '../../support/embedded.ts';
 import { describeWhereRabbit, describeWithNode } from '../../support/rabbitmq/describe.ts';
 
 const OWNER = fileURLToPath(new URL('../../support/rabbitmq/owner.ts', import.meta.url));
 const PATIENCE_MS = 20_000;
-/**
- * A node writes down with this delay that it holds a quorum queue. One that is killed before knows the queue afterwards and cannot
- * bring it up: what was confirmed stays out of reach (RabbitMQ 3.10.8). It tells nobody when it has.
- */
-const REMEMBERED_MS = 1_000;
 
 async function withChannel<T>(url: string, work: (channel: ConfirmChannel) => Promise<T>, ca?: string): Promise<T> {
   const connection = await connect(url, { timeout: 2_000, ...(ca === undefined ? {} : { ca }) });
@@ -65,7 +61,7 @@ await describeWithNode('one node', { listeners: 'plain-and-secure' }, (node) => 
     const { url } = node();
     await withChannel(url, async (channel) => {
       await declare(channel, 'kept');
-      await sleep(REMEMBERED_MS);
+      await sleep(WRITTEN_DOWN_MS);
       for (let sent = 0; sent < 3; sent++) await stored(channel, 'kept');
       await node().kill();
     });

@@ -49,6 +49,8 @@ export async function openTestLog({ url, partitions }: TestLogGiven): Promise<Te
       channel,
       partitions,
       systemId,
+      // Who kills its node says otherwise.
+      newMs: 0,
       leaseMs: 4_000,
       inboxBytesMax: 16 * 1024 * 1024,
       observe: (event) => events.push(event),
