@@ -152,8 +152,7 @@ describe('the count of messages that may be unacked', () => {
     expect(prefetch.next(BUSY, PREFETCH_FIRST)).toBeNull();
     expect(prefetch.next({ inHand: 7, waiting: 0 }, PREFETCH_FIRST)).toBeNull();
     expect(prefetch.next({ inHand: 8, waiting: 0 }, PREFETCH_FIRST)).toBe(64);
-    expect(prefetch.next(STARVED(64), 64)).toBe(256);
-    expect(prefetch.next(STARVED(256), 256)).toBe(PREFETCH_MAX);
+    expect(prefetch.next(STARVED(64), 64)).toBe(PREFETCH_MAX);
     expect(prefetch.next(STARVED(PREFETCH_MAX), PREFETCH_MAX)).toBeNull();
   });
 
