@@ -1,7 +1,7 @@
 // Owns one connection to a broker: opened with patience, told when it is gone, and broken off when no answer comes.
 import { setMaxListeners } from 'node:events';
 import type { Socket } from 'node:net';
-import { connect, type Channel, type ChannelModel, type ConfirmChannel } from 'amqplib';
+import { connect, IllegalOperationError, type Channel, type ChannelModel, type ConfirmChannel } from 'amqplib';
 import { asError } from '../../process/errors.ts';
 import { inTime, type Clock } from '../../process/time.ts';
 import { BrokerAway } from '../broker-away.ts';
@@ -88,11 +88,21 @@ export class BrokerConnection {
   }
 
   async channel(): Promise<Channel> {
-    return this.#guarded(await this.ask(() => this.#model.createChannel()));
+    return this.#guarded(await this.ask(() => this.#opened(() => this.#model.createChannel())));
   }
 
   async confirmChannel(): Promise<ConfirmChannel> {
-    return this.#guarded(await this.ask(() => this.#model.createConfirmChannel()));
+    return this.#guarded(await this.ask(() => this.#opened(() => this.#model.createConfirmChannel())));
+  }
+
+  /** A broker may end a connection together with its welcome, before anybody listens: only using it tells. */
+  async #opened<T>(open: () => Promise<T>): Promise<T> {
+    try {
+      return await open();
+    } catch (thrown) {
+      if (thrown instanceof IllegalOperationError) this.breakOff(ENDED_AT_ONCE);
+      throw thrown;
+    }
   }
 
   /**
@@ -146,6 +156,7 @@ export class BrokerConnection {
   }
 }
 
+const ENDED_AT_ONCE = new BrokerAway('the broker has ended the connection at once');
 const CLOSED = new BrokerAway('the connection was closed by us');
 
 /** A bug in one of our own handlers: everything about the connection is in doubt, and amqplib would throw it into the event loop. */

@@ -149,7 +149,9 @@ export function entriesOf(log: TestLog, partition: Partition, prefix: string, co
 export async function take(lane: Lane, count: number): Promise<readonly Delivery[]> {
   const taken: Delivery[] = [];
   while (taken.length < count && !lane.lost.aborted) {
-    taken.push(...(await lane.next({ count: count - taken.length, bytes: 1 << 20, waitMs: 50 }).catch(() => [])));
+    const limit = { count: count - taken.length, bytes: 1 << 20, waitMs: 50 };
+    // Not at once: a lane that was released refuses at once, and a test that is over could not end.
+    taken.push(...(await lane.next(limit).catch(() => systemClock.sleep(20).then(() => []))));
   }
   return taken;
 }
