@@ -32,6 +32,27 @@ export const systemClock: Clock = {
 /** The reason with which a sleeper is woken that is woken often: an abort without one makes an error with a stack. */
 export const WOKEN = 'woken';
 
+/** Resolves after `ms`, when `lost` aborts, or when what `watch` is given is called; `watch` returns how that is called off. */
+export async function sleepUntilWoken(
+  clock: Clock,
+  ms: number,
+  lost: AbortSignal,
+  watch: (wake: () => void) => () => void,
+): Promise<void> {
+  const over = new AbortController();
+  const wake = () => {
+    over.abort(WOKEN);
+  };
+  const unwatch = watch(wake);
+  lost.addEventListener('abort', wake, { once: true });
+  try {
+    await clock.sleep(ms, over.signal);
+  } finally {
+    unwatch();
+    lost.removeEventListener('abort', wake);
+  }
+}
+
 /**
  * Resolves when `work` has ended, or after `ms`; rejects as `work` does, if that comes first. What is not done by then is abandoned,
  * and no timer is left behind to keep the process.

@@ -3,7 +3,7 @@ import type { EachBatchPayload, KafkaMessage } from 'kafkajs';
 import { entryHash, type Delivery } from '../../command/entry.ts';
 import { position, type Partition, type Position, type Uuid } from '../../command/identity.ts';
 import { asError, invariant } from '../../process/errors.ts';
-import { WOKEN, type Clock } from '../../process/time.ts';
+import { sleepUntilWoken, type Clock } from '../../process/time.ts';
 import { Inbox, type InboxBudget } from '../inbox.ts';
 import type { Hold } from '../lane-roster.ts';
 import { LogDiverged } from '../log-diverged.ts';
@@ -276,18 +276,10 @@ export class KafkaLane implements Lane {
   }
 
   /** Resolves when something came, the lane is lost, or after `ms`. */
-  async #change(ms: number): Promise<void> {
-    const over = new AbortController();
-    const end = () => {
-      over.abort(WOKEN);
-    };
-    this.#wakeNext = end;
-    this.lost.addEventListener('abort', end, { once: true });
-    try {
-      await this.#given.clock.sleep(ms, over.signal);
-    } finally {
-      this.#wakeNext = null;
-      this.lost.removeEventListener('abort', end);
-    }
+  #change(ms: number): Promise<void> {
+    return sleepUntilWoken(this.#given.clock, ms, this.lost, (wake) => {
+      this.#wakeNext = wake;
+      return () => (this.#wakeNext = null);
+    });
   }
 }

@@ -1,7 +1,7 @@
 // Owns a lane over the log in memory. It has no inbox: the log itself is at hand.
 import type { Delivery } from '../../command/entry.ts';
 import { position, type Partition, type Position, type Uuid } from '../../command/identity.ts';
-import { WOKEN, type Clock } from '../../process/time.ts';
+import { sleepUntilWoken, type Clock } from '../../process/time.ts';
 import { invariant } from '../../process/errors.ts';
 import type { Hold } from '../lane-roster.ts';
 import { countOwn, diverged, foreignSystem, startingPosition } from '../resume-check.ts';
@@ -100,18 +100,8 @@ export class MemoryLane implements Lane {
   }
 
   /** Resolves at the next change of the partition, when the lane is lost, or after `waitMs`. */
-  async #change(waitMs: number): Promise<void> {
-    const over = new AbortController();
-    const end = () => {
-      over.abort(WOKEN);
-    };
-    const unwatch = this.#given.log.watch(this.partition, end);
-    this.lost.addEventListener('abort', end, { once: true });
-    try {
-      await this.#given.clock.sleep(waitMs, over.signal);
-    } finally {
-      unwatch();
-      this.lost.removeEventListener('abort', end);
-    }
+  #change(waitMs: number): Promise<void> {
+    const { clock, log } = this.#given;
+    return sleepUntilWoken(clock, waitMs, this.lost, (wake) => log.watch(this.partition, wake));
   }
 }

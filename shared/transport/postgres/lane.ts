@@ -3,7 +3,7 @@ import type { Delivery } from '../../command/entry.ts';
 import { position, type Partition, type Position, type Uuid } from '../../command/identity.ts';
 import { asError, invariant } from '../../process/errors.ts';
 import type { Observe } from '../../process/events.ts';
-import { WOKEN, type Clock } from '../../process/time.ts';
+import { sleepUntilWoken, type Clock } from '../../process/time.ts';
 import { Inbox, type InboxBudget } from '../inbox.ts';
 import type { Hold } from '../lane-roster.ts';
 import type { LogDiverged } from '../log-diverged.ts';
@@ -245,19 +245,11 @@ export class PostgresLane implements Lane {
   }
 
   /** Resolves when a read ends, the lane is lost, or after `ms`. */
-  async #change(ms: number): Promise<void> {
-    const over = new AbortController();
-    const end = () => {
-      over.abort(WOKEN);
-    };
-    this.#wakeNext = end;
-    this.lost.addEventListener('abort', end, { once: true });
-    try {
-      await this.#given.clock.sleep(ms, over.signal);
-    } finally {
-      this.#wakeNext = null;
-      this.lost.removeEventListener('abort', end);
-    }
+  #change(ms: number): Promise<void> {
+    return sleepUntilWoken(this.#given.clock, ms, this.lost, (wake) => {
+      this.#wakeNext = wake;
+      return () => (this.#wakeNext = null);
+    });
   }
 }
 
