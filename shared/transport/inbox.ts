@@ -1,5 +1,6 @@
 // Owns what a lane has read ahead: a bounded queue of deliveries, and the one byte budget that all inboxes of a process share.
 import type { Delivery } from '../command/entry.ts';
+import { invariant } from '../process/errors.ts';
 
 /**
  * Half of the budget is shared out evenly, so that no lane can be starved; the other half goes to whoever reads ahead first. An
@@ -36,10 +37,17 @@ export class InboxBudget {
   }
 }
 
+/** Deliveries that came together. What is made when it is handed out need not wait as an object of its own. */
+export interface Page {
+  readonly count: number;
+  bytesOf(index: number): number;
+  at(index: number): Delivery;
+}
+
 /** Deliveries in order, taken from the front. One lane's own. */
 export class Inbox {
   readonly #budget: InboxBudget;
-  #pages: (readonly Delivery[])[] = [];
+  #pages: Page[] = [];
   /** Index of the first delivery of the first page that was not taken. */
   #taken = 0;
   #entries = 0;
@@ -73,10 +81,21 @@ export class Inbox {
   }
 
   /** What was read; it takes the place of what was reserved. */
-  push(page: readonly Delivery[]): void {
-    if (page.length > 0) this.#pages.push(page);
-    this.#entries += page.length;
-    this.#use(this.#bytes + page.reduce((sum, each) => sum + each.bytes.length, 0), 0);
+  push(deliveries: readonly Delivery[]): void {
+    this.pushPage({
+      count: deliveries.length,
+      bytesOf: (index) => mustHave(deliveries, index).bytes.length,
+      at: (index) => mustHave(deliveries, index),
+    });
+  }
+
+  /** The same for what becomes deliveries when they are handed out. */
+  pushPage(page: Page): void {
+    if (page.count > 0) this.#pages.push(page);
+    this.#entries += page.count;
+    let bytes = this.#bytes;
+    for (let index = 0; index < page.count; index++) bytes += page.bytesOf(index);
+    this.#use(bytes, 0);
   }
 
   /** At least one delivery when there is one, at most `count`, and at most `bytes` unless the first alone has more. */
@@ -84,14 +103,13 @@ export class Inbox {
     const batch: Delivery[] = [];
     let bytes = 0;
     for (let page = this.#pages[0]; page !== undefined; page = this.#pages[0]) {
-      for (; this.#taken < page.length && batch.length < limit.count; this.#taken++) {
-        const delivery = page[this.#taken];
-        if (delivery === undefined) break;
-        if (batch.length > 0 && bytes + delivery.bytes.length > limit.bytes) return this.#handOut(batch, bytes);
-        bytes += delivery.bytes.length;
-        batch.push(delivery);
+      for (; this.#taken < page.count && batch.length < limit.count; this.#taken++) {
+        const after = bytes + page.bytesOf(this.#taken);
+        if (batch.length > 0 && after > limit.bytes) return this.#handOut(batch, bytes);
+        bytes = after;
+        batch.push(page.at(this.#taken));
       }
-      if (this.#taken < page.length) break;
+      if (this.#taken < page.count) break;
       this.#pages.shift();
       this.#taken = 0;
     }
@@ -118,4 +136,10 @@ export class Inbox {
     this.#bytes = bytes;
     this.#reserved = reserved;
   }
+}
+
+function mustHave(deliveries: readonly Delivery[], index: number): Delivery {
+  const delivery = deliveries[index];
+  invariant(delivery !== undefined, 'a page is asked for what it has');
+  return delivery;
 }

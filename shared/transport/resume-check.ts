@@ -1,5 +1,5 @@
 // Owns the question whether a log is still the one the database knows. Pure; adapters whose positions are stored ask it in `start`.
-import { entryHash, HEADER, type Delivery } from '../command/entry.ts';
+import { entryHash, HEADER, type Delivery, type Headers } from '../command/entry.ts';
 import { position, type Partition, type Position, type Uuid } from '../command/identity.ts';
 import { LogDiverged } from './log-diverged.ts';
 import type { Resume } from './transport.ts';
@@ -46,8 +46,13 @@ export function diverged(partition: Partition, what: string): LogDiverged {
 /** How many deliveries, from the first on, are ours: up to the first that another system published. */
 export function countOwn(deliveries: readonly Delivery[], system: Uuid | null): number {
   if (system === null) return deliveries.length;
-  const foreign = deliveries.findIndex((each) => (each.headers[HEADER.system] ?? system) !== system);
+  const foreign = deliveries.findIndex((each) => isForeign(each.headers, system));
   return foreign === -1 ? deliveries.length : foreign;
+}
+
+/** Whether an entry says that another system published it; who says nothing is welcome. */
+export function isForeign(headers: Headers, system: Uuid): boolean {
+  return (headers[HEADER.system] ?? system) !== system;
 }
 
 export function foreignSystem(partition: Partition, delivery: Delivery): LogDiverged {

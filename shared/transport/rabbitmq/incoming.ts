@@ -9,11 +9,17 @@ import { BRACKET, FRAME } from './outgoing.ts';
 export interface Incoming {
   /** The same whenever the same message is delivered, and another for any other. */
   readonly key: string;
-  /** At least one. */
-  readonly bodies: readonly Uint8Array[];
+  readonly bodies: Bodies;
   /** Of each entry. */
   readonly headers: Headers;
   readonly appendedMs: number;
+}
+
+/** One message's entries, at least one. What it holds is looked at when it is asked for: a message may wait for long. */
+export interface Bodies {
+  readonly count: number;
+  bytesOf(index: number): number;
+  at(index: number): Uint8Array;
 }
 
 type Read = Pick<Message, 'content' | 'properties'>;
@@ -27,7 +33,7 @@ export function readMessage(message: Read, about: { readonly system: Uuid; reado
   const isOurs = headers[HEADER.system] === about.system && typeof message.properties.messageId === 'string';
   return {
     key: isOurs ? String(message.properties.messageId) : contentKey(message),
-    bodies: (lengths === undefined ? null : split(message.content, lengths)) ?? [message.content],
+    bodies: (lengths === undefined ? null : split(message.content, lengths)) ?? listed([message.content]),
     headers: Object.freeze(headers),
     // A publisher's clock may be ahead of ours, and what it says may be no number.
     appendedMs: Math.min(about.nowMs, /^\d{1,15}$/.test(appended) ? Number(appended) : about.nowMs),
@@ -35,17 +41,54 @@ export function readMessage(message: Read, about: { readonly system: Uuid; reado
 }
 
 /** Views on the message's own bytes; null when the lengths are not those of its parts. */
-function split(content: Buffer, lengths: string): readonly Uint8Array[] | null {
-  const bodies: Uint8Array[] = [];
+function split(content: Buffer, lengths: string): Bodies | null {
+  const texts = lengths.split(',');
+  // One byte stands before each part, and one behind the last.
+  const starts = new Uint32Array(texts.length + 1);
   let at = 1;
-  for (const text of lengths.split(',')) {
-    const length = Number(text);
+  for (let index = 0; index < texts.length; index++) {
+    const length = Number(texts[index]);
     if (!Number.isInteger(length) || length < 0 || at + length >= content.length) return null;
-    bodies.push(content.subarray(at, at + length));
+    starts[index] = at;
     at += length + 1;
   }
-  return at === content.length && content[0] === BRACKET.open && content[at - 1] === BRACKET.close ? bodies : null;
+  starts[texts.length] = at;
+  const isWhole = at === content.length && content[0] === BRACKET.open && content[at - 1] === BRACKET.close;
+  return isWhole ? new Parts(content, starts) : null;
 }
+
+class Parts implements Bodies {
+  readonly #content: Buffer;
+  readonly #starts: Uint32Array;
+
+  /** `starts`: of each part, and of what would come behind the last. */
+  constructor(content: Buffer, starts: Uint32Array) {
+    this.#content = content;
+    this.#starts = starts;
+  }
+
+  get count(): number {
+    return this.#starts.length - 1;
+  }
+
+  bytesOf(index: number): number {
+    return (this.#starts[index + 1] ?? 0) - (this.#starts[index] ?? 0) - 1;
+  }
+
+  at(index: number): Uint8Array {
+    return this.#content.subarray(this.#starts[index], (this.#starts[index + 1] ?? 1) - 1);
+  }
+}
+
+function listed(bodies: readonly Uint8Array[]): Bodies {
+  return {
+    count: bodies.length,
+    bytesOf: (index) => bodies[index]?.length ?? 0,
+    at: (index) => bodies[index] ?? NOTHING,
+  };
+}
+
+const NOTHING = new Uint8Array(0);
 
 /** The two spellings of the binding: brokers and clients that cannot carry a colon take the underscore. */
 const ATTRIBUTE_PREFIXES = ['cloudevents:', 'cloudevents_'] as const;
@@ -58,7 +101,9 @@ function readForeign(message: Read, ownHeaders: Headers, nowMs: number): Incomin
   const headers = Object.freeze(isTyped ? { ...ownHeaders, 'content-type': contentType } : { ...ownHeaders });
   return {
     key: contentKey(message),
-    bodies: (isTyped && BATCH.test(contentType) ? events(message.content) : null) ?? [single(message.content, headers)],
+    bodies: listed(
+      (isTyped && BATCH.test(contentType) ? events(message.content) : null) ?? [single(message.content, headers)],
+    ),
     headers,
     appendedMs: nowMs,
   };

@@ -7,7 +7,7 @@ import { sleepUntilWoken, type Clock, type Random } from '../../process/time.ts'
 import { Inbox, type InboxBudget } from '../inbox.ts';
 import type { Hold } from '../lane-roster.ts';
 import type { LogDiverged } from '../log-diverged.ts';
-import { countOwn, foreignSystem } from '../resume-check.ts';
+import { foreignSystem, isForeign } from '../resume-check.ts';
 import type { Lane, Resume } from '../transport.ts';
 import { AppendTimes } from './append-times.ts';
 import type { BrokerConnection } from './client.ts';
@@ -135,7 +135,7 @@ export class RabbitLane implements Lane {
       if (this.lost.aborted) return [];
       const batch = this.#inbox.take(limit);
       this.#handedTo = Number(batch.at(-1)?.position ?? this.#handedTo - 1) + 1;
-      this.#readOn(this.#window);
+      this.#readOn(this.#window, batch.length > 0 && batch.length < limit.count);
       if (batch.length > 0) return batch;
       if (this.#foreign !== null) throw this.#foreign;
       const restMs = until - this.#given.clock.monotonicMs();
@@ -202,7 +202,7 @@ export class RabbitLane implements Lane {
     if (window === null || this.#noRoomFor !== null || this.lost.aborted) return;
     const { systemId, clock } = this.#given;
     const incoming = readMessage(message, { system: systemId, nowMs: clock.now().getTime() });
-    const { length: entries } = incoming.bodies;
+    const { count: entries } = incoming.bodies;
     if (!this.#hasRoomFor(window, incoming, message.content.length)) return;
     const received = window.received(incoming.key, entries, message.fields.deliveryTag);
     switch (received.kind) {
@@ -224,7 +224,7 @@ export class RabbitLane implements Lane {
   }
 
   #hasRoomFor(window: DeliveryWindow, incoming: Incoming, bytes: number): boolean {
-    if (window.isDue(incoming.key, incoming.bodies.length)) return true;
+    if (window.isDue(incoming.key, incoming.bodies.count)) return true;
     if (this.#inbox.entries < AHEAD_ENTRIES_MAX && this.#inbox.hasRoomFor(bytes)) return true;
     // Nothing that comes behind it on this channel is taken either: all of it will come again.
     this.#noRoomFor = bytes;
@@ -235,20 +235,25 @@ export class RabbitLane implements Lane {
 
   #take(incoming: Incoming, { first, skip }: { readonly first: number; readonly skip: number }): void {
     const appendedAt = this.#times.received(first, incoming.appendedMs);
-    const { headers } = incoming;
-    const deliveries = incoming.bodies
-      .slice(skip)
-      .map((bytes, index): Delivery => ({ position: position(first + index), bytes, headers, appendedAt }));
-    const own = countOwn(deliveries, this.#given.systemId);
-    const foreign = deliveries[own];
-    this.#inbox.push(foreign === undefined ? deliveries : deliveries.slice(0, own));
-    if (foreign === undefined) return;
-    this.#foreign ??= foreignSystem(this.partition, foreign);
+    const { bodies, headers } = incoming;
+    const deliveryAt = (index: number): Delivery => ({
+      position: position(first + index),
+      bytes: bodies.at(skip + index),
+      headers,
+      appendedAt,
+    });
+    const count = bodies.count - skip;
+    // All entries of a message have its headers.
+    if (count === 0 || !isForeign(headers, this.#given.systemId)) {
+      this.#inbox.pushPage({ count, bytesOf: (index) => bodies.bytesOf(skip + index), at: deliveryAt });
+      return;
+    }
+    this.#foreign ??= foreignSystem(this.partition, deliveryAt(0));
     void this.#reader.rest();
   }
 
   /** Opens the channel anew when there is room again, or when another count of messages suits better. */
-  #readOn(window: DeliveryWindow): void {
+  #readOn(window: DeliveryWindow, wasShort: boolean): void {
     if (this.#foreign !== null) return;
     if (this.#noRoomFor !== null) {
       const isHalfEmpty = this.#inbox.entries <= AHEAD_ENTRIES_MAX / 2 && this.#inbox.hasRoomFor(this.#noRoomFor);
@@ -260,7 +265,7 @@ export class RabbitLane implements Lane {
     const { prefetch } = this.#reader;
     if (prefetch === null || window.awaitsRedelivery || this.#isGrowing) return;
     const inHand = window.countFrom(window.settledTo);
-    const wanted = this.#prefetch.next({ inHand, waiting: this.#inbox.entries }, prefetch);
+    const wanted = this.#prefetch.next({ inHand, waiting: this.#inbox.entries, wasShort }, prefetch);
     if (wanted === null) return;
     if (wanted > prefetch) void this.#grow(wanted);
     else this.#reader.openSoon(wanted);

@@ -6,31 +6,46 @@ import type { Clock } from '../../process/time.ts';
  * one takes all of it at once: what that one leaves goes behind what it had no room for. So nobody ever allows fewer than whoever came before
  * may have had, and whoever wants more says so in the stamp first.
  */
-export const PREFETCH_FIRST = 16;
+export const PREFETCH_FIRST = 8;
 /**
  * Messages of one entry each: a quarter of a batch. More would be faster with such ones alone; but whoever comes to large ones behind them is
  * given all that it may have at once, and throws away what there is no room for.
  */
 export const PREFETCH_MAX = 256;
 /** Of larger messages, as a rule, no more than come to so many bytes. */
-const GROWN_BYTES_MAX = 4 * 1024 * 1024;
+const GROWN_BYTES_MAX = 1024 * 1024;
 const GROWTH = 4;
-/** After an overflow: so long without anything, or so often short of it, and messages are taken to be smaller again. */
-const HUNGRY_MS = 250;
-const HUNGRY_TIMES = 16;
+/**
+ * So many batches that might have been larger, and there is to be more. Not at once: a new channel is given everything anew that the one
+ * before had in hand, and the few small messages with which a backlog begins say nothing of those behind them.
+ */
+const SHORT_BATCHES = 4;
+/** The same after an overflow: only then are messages taken to be smaller again. */
+const SHORT_BATCHES_AGAIN = 16;
+/** So long with everything in hand that may be, and none of it settled. */
+const FULL_MS = 250;
 const IDLE_MS = 1_000;
 /** Of the usual size, the newest message makes up one part in so many. */
-const SIZES_WEIGHED = 16;
+const SIZES_WEIGHED = 4;
+
+export interface LaneFill {
+  /** Messages that are not settled. */
+  readonly inHand: number;
+  /** Entries that were not handed out. */
+  readonly waiting: number;
+  /** A batch was handed out just now, and it could have been larger. */
+  readonly wasShort: boolean;
+}
 
 export class Prefetch {
   readonly #clock: Clock;
-  /** Up to here it grows at once. */
+  /** Up to here it grows soon. */
   #ceiling = PREFETCH_MAX;
   /** Messages that waited when there was no room for one more. */
   #fitting = 1;
   #usualBytes = 0;
-  #hungrySinceMs: number | null = null;
-  #hungryTimes = 0;
+  #fullSinceMs: number | null = null;
+  #shortBatches = 0;
   #idleSinceMs: number | null = null;
 
   constructor(clock: Clock) {
@@ -41,8 +56,8 @@ export class Prefetch {
   overflowed(waiting: number, standing: number): void {
     this.#fitting = Math.max(1, waiting);
     this.#ceiling = standing;
-    this.#hungrySinceMs = null;
-    this.#hungryTimes = 0;
+    this.#fullSinceMs = null;
+    this.#shortBatches = 0;
   }
 
   /** Whether so few wait that it is worth while to ask for more. */
@@ -55,41 +70,44 @@ export class Prefetch {
     this.#usualBytes += (bytes - this.#usualBytes) / SIZES_WEIGHED;
   }
 
-  /** What the next channel should have, when it is time for one. `inHand`: messages that are not settled; `waiting`: entries not handed out. */
-  next(lane: { readonly inHand: number; readonly waiting: number }, standing: number): number | null {
+  /** What the next channel should have, when it is time for one. */
+  next(lane: LaneFill, standing: number): number | null {
     const isIdle = lane.waiting === 0 && lane.inHand === 0;
-    // Its holder asks for more than there is, and has half of what may be unacked: nothing else cuts its batches.
-    const isStarved = lane.waiting === 0 && lane.inHand >= standing / 2;
-    if (!isStarved) this.#hungrySinceMs = null;
+    const isFull = lane.waiting === 0 && lane.inHand >= standing;
+    if (!isFull) this.#fullSinceMs = null;
     if (!isIdle) this.#idleSinceMs = null;
-    if (isStarved) return this.#grown(standing);
-    return isIdle ? this.#shrunk(standing) : null;
+    if (isIdle) return this.#shrunk(standing);
+    // Half of what may be unacked is in hand: nothing else cuts batches.
+    if (lane.waiting === 0 && lane.inHand >= standing / 2) return this.#grown({ ...lane, isFull }, standing);
+    return null;
   }
 
   /** When `next` should be asked again though nothing came. */
   patienceMs(): number {
     const dueMs = Math.min(
-      this.#hungrySinceMs === null ? Infinity : this.#hungrySinceMs + HUNGRY_MS,
+      this.#fullSinceMs === null ? Infinity : this.#fullSinceMs + FULL_MS,
       this.#idleSinceMs === null ? Infinity : this.#idleSinceMs + IDLE_MS,
     );
     return Math.max(1, dueMs - this.#clock.monotonicMs());
   }
 
-  #grown(standing: number): number | null {
+  #grown({ wasShort, isFull }: LaneFill & { readonly isFull: boolean }, standing: number): number | null {
     const grown = Math.min(PREFETCH_MAX, standing * GROWTH);
     if (grown <= standing) return null;
-    const nowMs = this.#clock.monotonicMs();
-    if (this.#hungrySinceMs === null) {
-      this.#hungrySinceMs = nowMs;
-      this.#hungryTimes++;
-    }
+    if (wasShort) this.#shortBatches++;
     const isSmall = grown * this.#usualBytes <= GROWN_BYTES_MAX;
-    const isWorthIt = isSmall && (standing < this.#ceiling || this.#hungryTimes > HUNGRY_TIMES);
+    const isWorthIt = isSmall && this.#shortBatches >= (standing < this.#ceiling ? SHORT_BATCHES : SHORT_BATCHES_AGAIN);
     // Whoever gets nothing at all gets more, whatever its size.
-    if (!isWorthIt && nowMs - this.#hungrySinceMs < HUNGRY_MS) return null;
-    this.#hungrySinceMs = null;
-    this.#hungryTimes = 0;
+    if (!isWorthIt && !(isFull && this.#isFullForLong())) return null;
+    this.#fullSinceMs = null;
+    this.#shortBatches = 0;
     return grown;
+  }
+
+  #isFullForLong(): boolean {
+    const nowMs = this.#clock.monotonicMs();
+    this.#fullSinceMs ??= nowMs;
+    return nowMs - this.#fullSinceMs >= FULL_MS;
   }
 
   #shrunk(standing: number): number | null {

@@ -32,8 +32,7 @@ const stampSchema = z.object({
 });
 
 /** Who reads a stamp has it in hand for a moment, or until its connection ends; the queue is empty for everybody else meanwhile. */
-const LOOKS_MAX = { expected: 40, 'not-expected': 2 } as const;
-const LOOK_AGAIN_MS = 100;
+const LOOKS = { expected: { max: 40, everyMs: 100 }, 'not-expected': { max: 2, everyMs: 20 } } as const;
 const CONFIRM_MS = 5_000;
 
 /** null: nothing was ever settled, or the queue was made anew. Rejects as amqplib does. */
@@ -47,6 +46,7 @@ export async function readStamp(
   },
 ): Promise<Stamp | null> {
   const queue = stampName(of.channel, of.partition);
+  const { max, everyMs } = LOOKS[of.stamp];
   const asking = await connection.channel();
   try {
     for (let looks = 1; ; looks++) {
@@ -55,8 +55,8 @@ export async function readStamp(
         asking.nack(message, false, true);
         return parseStamp(message.content);
       }
-      if (looks === LOOKS_MAX[of.stamp]) return null;
-      await of.clock.sleep(LOOK_AGAIN_MS);
+      if (looks === max) return null;
+      await of.clock.sleep(everyMs);
     }
   } finally {
     // A channel that the broker ended is closed already.

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { HEADER } from '../../../shared/command/entry.ts';
 import { newCommandId, newUuid, partition, trustedKey } from '../../../shared/command/identity.ts';
 import { EntryCounts } from '../../../shared/transport/rabbitmq/entry-counts.ts';
-import { readMessage } from '../../../shared/transport/rabbitmq/incoming.ts';
+import { readMessage, type Bodies } from '../../../shared/transport/rabbitmq/incoming.ts';
 import { cutMessages, encodeMessage, MESSAGE_BYTES_MAX } from '../../../shared/transport/rabbitmq/outgoing.ts';
 import { PREFETCH_FIRST, PREFETCH_MAX, Prefetch } from '../../../shared/transport/rabbitmq/prefetch.ts';
 import type { Clock } from '../../../shared/process/time.ts';
@@ -31,6 +31,8 @@ const read = ({ content, options }: ReturnType<typeof encode>, nowMs = NOW.getTi
     { system: SYSTEM, nowMs },
   );
 
+const bytesIn = (bodies: Bodies) => Array.from({ length: bodies.count }, (_, index) => [...bodies.at(index)]);
+
 const NO_PROPERTIES = {
   contentType: undefined,
   contentEncoding: undefined,
@@ -53,7 +55,8 @@ describe('a message', () => {
     fc.assert(
       fc.property(fc.array(fc.uint8Array({ maxLength: 40 }), { minLength: 1, maxLength: 30 }), (bodies) => {
         const incoming = read(encode(bodies.map((bytes) => entry(bytes))));
-        expect(incoming.bodies.map((each) => [...each])).toEqual(bodies.map((each) => [...each]));
+        expect(bytesIn(incoming.bodies)).toEqual(bodies.map((each) => [...each]));
+        expect(bodies.map((_, index) => incoming.bodies.bytesOf(index))).toEqual(bodies.map((each) => each.length));
         expect(incoming.headers).toEqual(OURS);
         expect(incoming.key).toBe('p-1');
         expect(incoming.appendedMs).toBe(NOW.getTime());
@@ -143,38 +146,59 @@ describe('the count of messages that may be unacked', () => {
     return { prefetch: new Prefetch(clock), pass: (ms: number) => (nowMs += ms) };
   };
 
-  const STARVED = (standing: number) => ({ inHand: standing, waiting: 0 });
-  const BUSY = { inHand: 1, waiting: 5 };
-  const IDLE = { inHand: 0, waiting: 0 };
+  const STARVED = (standing: number) => ({ inHand: standing, waiting: 0, wasShort: true });
+  const BUSY = { inHand: 1, waiting: 5, wasShort: false };
+  const IDLE = { inHand: 0, waiting: 0, wasShort: false };
+  const GROWN = PREFETCH_FIRST * 4;
+  /** What each of so many batches says that took all there was. */
+  const starve = (prefetch: Prefetch, standing: number, batches: number) =>
+    Array.from({ length: batches }, () => prefetch.next(STARVED(standing), standing));
 
-  test('grows at once while its holder hungers, up to a bound', () => {
+  test('grows when a few batches might have been larger, up to a bound', () => {
     const { prefetch } = bundle();
     expect(prefetch.next(BUSY, PREFETCH_FIRST)).toBeNull();
-    expect(prefetch.next({ inHand: 7, waiting: 0 }, PREFETCH_FIRST)).toBeNull();
-    expect(prefetch.next({ inHand: 8, waiting: 0 }, PREFETCH_FIRST)).toBe(64);
-    expect(prefetch.next(STARVED(64), 64)).toBe(PREFETCH_MAX);
-    expect(prefetch.next(STARVED(PREFETCH_MAX), PREFETCH_MAX)).toBeNull();
+    const half = PREFETCH_FIRST / 2;
+    for (let batch = 0; batch < 5; batch++) {
+      expect(prefetch.next({ inHand: half - 1, waiting: 0, wasShort: true }, PREFETCH_FIRST)).toBeNull();
+    }
+    expect(prefetch.next({ inHand: half, waiting: 0, wasShort: true }, PREFETCH_FIRST)).toBeNull();
+    expect(starve(prefetch, PREFETCH_FIRST, 3)).toEqual([null, null, GROWN]);
+    expect(starve(prefetch, GROWN, 4)).toEqual([null, null, null, Math.min(PREFETCH_MAX, GROWN * 4)]);
+    expect(starve(prefetch, PREFETCH_MAX, 5)).toEqual([null, null, null, null, null]);
+  });
+
+  test('grows whatever its size, though only after a while, when everything in hand stays there', () => {
+    const { prefetch, pass } = bundle();
+    for (let message = 0; message < 9; message++) prefetch.received(250_000);
+    const waits = { ...STARVED(PREFETCH_FIRST), wasShort: false };
+    const half = { ...waits, inHand: PREFETCH_FIRST - 1 };
+    expect(prefetch.next(half, PREFETCH_FIRST)).toBeNull();
+    pass(1_000);
+    for (let look = 0; look < 9; look++) expect(prefetch.next(waits, PREFETCH_FIRST)).toBeNull();
+    expect(prefetch.patienceMs()).toBe(250);
+    pass(250);
+    expect(prefetch.next(waits, PREFETCH_FIRST)).toBe(GROWN);
   });
 
   test('does not grow while messages are so large that they would not fit', () => {
     const { prefetch } = bundle();
     for (let message = 0; message < 50; message++) prefetch.received(250_000);
-    expect(prefetch.next(STARVED(PREFETCH_FIRST), PREFETCH_FIRST)).toBeNull();
+    expect(starve(prefetch, PREFETCH_FIRST, 9)).toEqual(Array.from({ length: 9 }, () => null));
     for (let message = 0; message < 200; message++) prefetch.received(300);
-    expect(prefetch.next(STARVED(PREFETCH_FIRST), PREFETCH_FIRST)).toBe(64);
+    expect(prefetch.next(STARVED(PREFETCH_FIRST), PREFETCH_FIRST)).toBe(GROWN);
   });
 
   test('that was too many for the budget grows again only after lasting hunger', () => {
     const { prefetch, pass } = bundle();
     prefetch.overflowed(8, 64);
     expect([prefetch.isDrained(5), prefetch.isDrained(4)]).toEqual([false, true]);
-    expect(prefetch.next(STARVED(64), 64)).toBeNull();
+    expect(starve(prefetch, 64, 5)).toEqual([null, null, null, null, null]);
     pass(249);
     expect(prefetch.next(STARVED(64), 64)).toBeNull();
     pass(1);
     expect(prefetch.next(STARVED(64), 64)).toBe(256);
     prefetch.overflowed(8, 64);
-    for (let time = 0; time < 16; time++) {
+    for (let time = 0; time < 15; time++) {
       expect(prefetch.next(STARVED(64), 64)).toBeNull();
       prefetch.next(BUSY, 64);
     }
