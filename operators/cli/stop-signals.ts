@@ -1,4 +1,5 @@
-// Owns the signals that end a long-running command: the first one asks, the second one does not wait.
+// Owns the signals that end a long-running command: the first one asks, a second one does not wait.
+import { systemClock } from '../../shared/process/time.ts';
 
 export interface StopSignals {
   /** Resolves at the first SIGINT, SIGTERM or SIGHUP. */
@@ -7,18 +8,24 @@ export interface StopSignals {
 }
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+/** A terminal sends Ctrl-C to npm and to us, and npm passes it on: what comes so soon after the first is the same wish. */
+const SAME_WISH_MS = 500;
 
-/** `atOnce` is called at the second signal, and must end the process. */
+/** `atOnce` is called at a second wish, and must end the process. */
 export function listenToSignals(atOnce: () => void): StopSignals {
-  let count = 0;
+  let firstMs: number | null = null;
   const asked = new Promise<NodeJS.Signals>((resolve) => {
     for (const name of SIGNALS) {
       process.on(name, () => {
-        count++;
-        if (count === 1) resolve(name);
-        else atOnce();
+        const nowMs = systemClock.monotonicMs();
+        if (firstMs === null) {
+          firstMs = nowMs;
+          resolve(name);
+        } else if (nowMs - firstMs >= SAME_WISH_MS) {
+          atOnce();
+        }
       });
     }
   });
-  return { asked, isAsked: () => count > 0 };
+  return { asked, isAsked: () => firstMs !== null };
 }

@@ -1,6 +1,7 @@
 // Proves what a newcomer does: start, paste, stop, start again, and pull the plug.
 import { execFile } from 'node:child_process';
 import { connect } from 'node:net';
+import { setTimeout } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterEach, describe, expect, test } from 'vitest';
 import { isAlive, openWorkplace, processesIn, type Workplace } from '../../support/cli/workplace.ts';
@@ -81,13 +82,17 @@ describe('onelane up', () => {
     },
   );
 
-  test('SIGTERM to npm itself, which started it, ends everything in good order, too', async () => {
+  test.each([
+    ['SIGTERM to npm itself, which started it,', 'signal'],
+    ['Ctrl-C at a terminal, which npm gets and passes on,', 'interrupt'],
+  ] as const)('%s ends everything in good order, too', async (_, how) => {
     const { place } = await bundle();
     const npm = place.npmStart(['--http-port', '0', '--json']);
     const { pid } = await npm.said(({ status }) => status === 'serving');
     const server = await place.serverPid();
     try {
-      npm.signal('SIGTERM');
+      if (how === 'signal') npm.signal('SIGTERM');
+      else npm.interrupt();
       await npm.ended;
       expect(npm.stdout()).toContain('"status":"stopped"');
       expect([Number(pid), server ?? 0].map(isAlive)).toEqual([false, false]);
@@ -140,6 +145,8 @@ describe('onelane up', () => {
     await new Promise<void>((resolve) => socket.write(`${head}{`, () => resolve()));
     up.signal('SIGINT');
     await up.said(({ status }) => status === 'stopping');
+    // No sooner than a hand presses Ctrl-C again.
+    await setTimeout(600);
     up.signal('SIGINT');
     expect(await up.ended).toEqual({ code: 1, signal: null });
     socket.destroy();

@@ -19,6 +19,8 @@ export interface Program {
   /** The same for text. */
   printed(pattern: RegExp): Promise<string>;
   signal(name: NodeJS.Signals): void;
+  /** As Ctrl-C at a terminal: to every process of its group. Only npm has one of its own. */
+  interrupt(): void;
   /** To its standard input, which ends with it unless there is more to come. */
   write(text: string, then?: 'end' | 'more'): void;
 }
@@ -48,6 +50,7 @@ export function startProgram({ script = 'onelane', args, cwd, env = {} }: Progra
     // Nothing of ours: a setting of the test run must not reach the program.
     env: { PATH: process.env['PATH'] ?? '', HOME: cwd, ...env },
     stdio: ['pipe', 'pipe', 'pipe'],
+    detached: isNpm,
   });
   return new Running(child);
 }
@@ -97,6 +100,10 @@ class Running implements Program {
 
   signal(name: NodeJS.Signals): void {
     this.#child.kill(name);
+  }
+
+  interrupt(): void {
+    process.kill(-this.pid, 'SIGINT');
   }
 
   write(text: string, then: 'end' | 'more' = 'end'): void {
