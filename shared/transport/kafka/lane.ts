@@ -158,7 +158,8 @@ export class KafkaLane implements Lane {
       // Behind the last entry there may be records that are nobody's.
       const isWhole = fitting.length === batch.messages.length;
       this.#ahead = Number(isWhole ? batch.lastOffset() : newest.position) + 1;
-      this.#last = newest;
+      // Its bytes are a part of the whole fetch.
+      this.#last = { ...newest, bytes: Buffer.from(newest.bytes) };
       this.#given.onRead(newest);
     }
     if (foreign !== undefined) {

@@ -32,11 +32,19 @@ export class RecordReader {
 
   #headersOf(raw: IHeaders): Headers {
     if (!sameHeaders(raw, this.#raw)) {
-      this.#raw = raw;
+      this.#raw = apart(raw);
       this.#headers = readHeaders(raw);
     }
     return this.#headers;
   }
+}
+
+/** A header's bytes are a part of all that was fetched with it, and would keep it in memory. */
+function apart(raw: IHeaders): IHeaders {
+  const copy = <T>(value: T): T | Buffer => (Buffer.isBuffer(value) ? Buffer.from(value) : value);
+  return Object.fromEntries(
+    Object.entries(raw).map(([name, value]) => [name, Array.isArray(value) ? value.map(copy) : copy(value)]),
+  );
 }
 
 const EMPTY = Buffer.alloc(0);
