@@ -129,6 +129,20 @@ export class BrokerConnection {
     }
   }
 
+  /**
+   * Resolves when the broker has let go of the channel, or it had ended already. One that does not end in time keeps every successor waiting:
+   * the connection is broken off then. Never rejects.
+   */
+  async endChannel(channel: Channel, inMs: number): Promise<void> {
+    if (this.gone.aborted) return;
+    let hasEnded = false;
+    const ended = new Promise<void>((resolve) => resolve(channel.close()))
+      .catch(() => undefined)
+      .then(() => (hasEnded = true));
+    await inTime(ended, inMs, this.#clock);
+    if (!hasEnded) this.breakOff(new BrokerAway('the broker does not answer'));
+  }
+
   /** At once: whoever waits for an answer gets an error. Idempotent. */
   breakOff(cause: Error): void {
     this.#cause ??= cause;

@@ -1,6 +1,5 @@
 // Owns one channel that consumes one queue, from its opening to its end. What it delivered and nobody acked is delivered again elsewhere.
 import type { Channel, ConsumeMessage } from 'amqplib';
-import { inTime, type Clock } from '../../process/time.ts';
 import { BrokerAway } from '../broker-away.ts';
 import type { BrokerConnection } from './client.ts';
 
@@ -9,7 +8,6 @@ export interface LaneChannelGiven {
   readonly queue: string;
   /** Messages that may be unacked. */
   readonly prefetch: number;
-  readonly clock: Clock;
   readonly onMessage: (message: ConsumeMessage) => void;
   /** Once, unless it is closed before: the broker has ended it, or the consumer, or the connection is gone. */
   readonly onGone: (cause: Error) => void;
@@ -61,20 +59,7 @@ export class LaneChannel {
   /** Nothing is delivered any more when this is called; resolves when the broker has let go, or after a while. Idempotent. */
   close(): Promise<void> {
     this.#isOver = true;
-    return (this.#closing ??= this.#close());
-  }
-
-  async #close(): Promise<void> {
-    const { connection, clock } = this.#given;
-    if (connection.gone.aborted) return;
-    let isClosed = false;
-    const closed = new Promise<void>((resolve) => resolve(this.#channel.close()))
-      // It had ended already.
-      .catch(() => undefined)
-      .then(() => (isClosed = true));
-    await inTime(closed, CLOSE_MS, clock);
-    // A channel that does not end keeps every successor waiting.
-    if (!isClosed) connection.breakOff(new BrokerAway('the broker does not answer'));
+    return (this.#closing ??= this.#given.connection.endChannel(this.#channel, CLOSE_MS));
   }
 
   #consumed(message: ConsumeMessage | null): void {

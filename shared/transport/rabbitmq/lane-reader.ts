@@ -88,7 +88,7 @@ export class LaneReader {
   }
 
   async #open(prefetch: number, turn: number): Promise<void> {
-    const { slot, queue, clock, explain, onMessage, onOpened, onAway } = this.#given;
+    const { slot, queue, explain, onMessage, onOpened, onAway } = this.#given;
     const before = this.#channel;
     this.#channel = null;
     if (before !== null) {
@@ -104,7 +104,6 @@ export class LaneReader {
         connection,
         queue,
         prefetch: allowed,
-        clock,
         // Some may come before the opening has been told.
         onMessage: (message) => {
           if (channel === null) early.push(message);

@@ -210,18 +210,7 @@ export class RabbitPublisher implements Publisher {
     if (this.#ways.get(partition) === way) this.#ways.delete(partition);
     if (way.isGone) return;
     way.isGone = true;
-    void this.#end(way);
-  }
-
-  /** Never rejects. */
-  async #end({ channel, connection }: Way): Promise<void> {
-    let hasEnded = false;
-    const ending = new Promise<void>((resolve) => resolve(channel.close())).then(
-      () => (hasEnded = true),
-      () => (hasEnded = true),
-    );
-    await inTime(ending, DISCARD_MS, this.#given.clock);
-    if (!hasEnded) connection.breakOff(new BrokerAway('the broker does not answer'));
+    void way.connection.endChannel(way.channel, DISCARD_MS);
   }
 }
 

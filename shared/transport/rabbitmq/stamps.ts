@@ -82,7 +82,7 @@ function jsonOf(text: string): unknown {
 }
 
 export interface StampWriterGiven {
-  /** A connection of its own: an alarm keeps back what publishes, and must not keep back acks. */
+  /** A connection of its own: an alarm stops reading from one that publishes, and with it any ack on it. */
   readonly slot: ConnectionSlot;
   readonly channel: string;
   readonly explain: (thrown: unknown) => OnelaneError;
