@@ -2,8 +2,9 @@
 import { createHash } from 'node:crypto';
 import type { Message } from 'amqplib';
 import { HEADER, type Headers } from '../../command/entry.ts';
-import type { Uuid } from '../../command/identity.ts';
+import { position, type Uuid } from '../../command/identity.ts';
 import { structuredBytes } from '../binary-mode.ts';
+import type { Page } from '../inbox.ts';
 import { BRACKET, FRAME } from './outgoing.ts';
 
 export interface Incoming {
@@ -37,6 +38,18 @@ export function readMessage(message: Read, about: { readonly system: Uuid; reado
     headers: Object.freeze(headers),
     // A publisher's clock may be ahead of ours, and what it says may be no number.
     appendedMs: Math.min(about.nowMs, /^\d{1,15}$/.test(appended) ? Number(appended) : about.nowMs),
+  };
+}
+
+/** Its entries but for so many of the first, which an earlier lane has settled. `first`: position of the first that is left. */
+export function pageOf(
+  { bodies, headers }: Incoming,
+  { first, skip, appendedAt }: { readonly first: number; readonly skip: number; readonly appendedAt: Date },
+): Page {
+  return {
+    count: bodies.count - skip,
+    bytesOf: (index) => bodies.bytesOf(skip + index),
+    at: (index) => ({ position: position(first + index), bytes: bodies.at(skip + index), headers, appendedAt }),
   };
 }
 

@@ -1,5 +1,6 @@
 // Owns the writing of one lane's stamp: the newest one, again and again, until the broker has it or the lane is over.
 import { backoffMs, type Clock, type Random } from '../../process/time.ts';
+import { BrokerAway } from '../broker-away.ts';
 import type { Stamp } from './stamps.ts';
 
 export interface LaneStampsGiven {
@@ -48,8 +49,9 @@ export class LaneStamps {
     }
   }
 
-  /** The last one once more, with what a channel may have unacked by now. */
+  /** The last one once more, with what a channel may have unacked by now. Rejects when that is not known to be safe. */
   async again(): Promise<void> {
+    if (this.#given.lost.aborted) throw new BrokerAway('the lane is lost: nobody reads more for it');
     await this.#write({});
   }
 
@@ -76,6 +78,7 @@ export class LaneStamps {
 
   async #write(news: Partial<Settled>): Promise<void> {
     this.#stamp = { ...this.#stamp, ...news, prefetch: this.#given.prefetch() };
-    await this.#given.write(this.#stamp, this.#given.over);
+    const { over, lost, isConnected, write } = this.#given;
+    await write(this.#stamp, isConnected() ? over : AbortSignal.any([over, lost]));
   }
 }

@@ -1,7 +1,7 @@
 // Owns a lane over a queue: messages become entries in its inbox, and are acked when what they hold is settled and stamped.
 import type { ConsumeMessage } from 'amqplib';
 import type { Delivery } from '../../command/entry.ts';
-import { position, type Partition, type Position, type Uuid } from '../../command/identity.ts';
+import type { Partition, Position, Uuid } from '../../command/identity.ts';
 import { invariant, type OnelaneError } from '../../process/errors.ts';
 import { sleepUntilWoken, type Clock, type Random } from '../../process/time.ts';
 import { Inbox, type InboxBudget } from '../inbox.ts';
@@ -13,7 +13,7 @@ import { AppendTimes } from './append-times.ts';
 import type { BrokerConnection } from './client.ts';
 import type { ConnectionSlot } from './connection-slot.ts';
 import { DeliveryWindow } from './delivery-window.ts';
-import { readMessage, type Incoming } from './incoming.ts';
+import { pageOf, readMessage, type Incoming } from './incoming.ts';
 import { LaneReader } from './lane-reader.ts';
 import { LaneStamps } from './lane-stamps.ts';
 import { Prefetch, PREFETCH_FIRST, PREFETCH_MAX } from './prefetch.ts';
@@ -84,7 +84,10 @@ export class RabbitLane implements Lane {
     this.#reader = new LaneReader({
       ...given,
       onMessage: (message) => this.#received(message),
-      onBroken: () => this.#window?.broken(),
+      onBroken: () => {
+        this.#window?.broken();
+        this.#prefetch.broken();
+      },
       onOpened: (prefetch) => {
         if (!this.#isGrowing) this.#promised = prefetch;
       },
@@ -235,20 +238,13 @@ export class RabbitLane implements Lane {
 
   #take(incoming: Incoming, { first, skip }: { readonly first: number; readonly skip: number }): void {
     const appendedAt = this.#times.received(first, incoming.appendedMs);
-    const { bodies, headers } = incoming;
-    const deliveryAt = (index: number): Delivery => ({
-      position: position(first + index),
-      bytes: bodies.at(skip + index),
-      headers,
-      appendedAt,
-    });
-    const count = bodies.count - skip;
+    const page = pageOf(incoming, { first, skip, appendedAt });
     // All entries of a message have its headers.
-    if (count === 0 || !isForeign(headers, this.#given.systemId)) {
-      this.#inbox.pushPage({ count, bytesOf: (index) => bodies.bytesOf(skip + index), at: deliveryAt });
+    if (page.count === 0 || !isForeign(incoming.headers, this.#given.systemId)) {
+      this.#inbox.pushPage(page);
       return;
     }
-    this.#foreign ??= foreignSystem(this.partition, deliveryAt(0));
+    this.#foreign ??= foreignSystem(this.partition, page.at(0));
     void this.#reader.rest();
   }
 

@@ -65,6 +65,12 @@ export class Prefetch {
     return waiting <= this.#fitting / 2;
   }
 
+  /** The channel has ended: what was true of it need not be true of the next. */
+  broken(): void {
+    this.#fullSinceMs = null;
+    this.#idleSinceMs = null;
+  }
+
   /** A message of so many bytes has come. */
   received(bytes: number): void {
     this.#usualBytes += (bytes - this.#usualBytes) / SIZES_WEIGHED;

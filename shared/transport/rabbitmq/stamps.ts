@@ -83,7 +83,7 @@ function jsonOf(text: string): unknown {
 
 export interface StampWriterGiven {
   /** A connection of its own: an alarm stops reading from one that publishes, and with it any ack on it. */
-  readonly slot: ConnectionSlot;
+  readonly slot: Pick<ConnectionSlot, 'get' | 'close'>;
   readonly channel: string;
   readonly explain: (thrown: unknown) => OnelaneError;
   readonly clock: Clock;
@@ -111,7 +111,7 @@ export class StampWriter {
       throw new BrokerAway(`the stamp of partition ${partition} was not confirmed in time`);
     });
     try {
-      await Promise.race([this.#publish(partition, stamp), late]);
+      await Promise.race([this.#publish(partition, stamp, over.signal), late]);
     } catch (thrown) {
       throw explain(thrown);
     } finally {
@@ -120,13 +120,15 @@ export class StampWriter {
     }
   }
 
-  async #publish(partition: Partition, stamp: Stamp): Promise<void> {
+  async #publish(partition: Partition, stamp: Stamp, over: AbortSignal): Promise<void> {
     const content = Buffer.from(JSON.stringify({ ...stamp, commits: String(stamp.commits) }));
     const messageId = String(this.#written++);
     const options = { mandatory: true, persistent: true, contentType: 'application/json', messageId };
     const prefix = this.#given.channel;
     const opening = this.#open();
     const channel = await opening;
+    // Whoever asked has given it up, and another lane's stamp may stand there by now.
+    if (over.aborted) throw new BrokerAway(`the stamp of partition ${partition} came too late`);
     await new Promise<void>((resolve, reject) => {
       try {
         channel.publish('', stampName(prefix, partition), content, options, (refusal: unknown) => {

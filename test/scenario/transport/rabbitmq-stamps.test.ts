@@ -1,7 +1,14 @@
 // Owns the proof that a database which knows less than the broker was told halts its lanes, and that stamps stand before acks.
+import { setTimeout } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
+import { rabbitOf } from '../../../operators/wiring/rabbitmq-settings.ts';
 import { newUuid, partition } from '../../../shared/command/identity.ts';
+import { asError } from '../../../shared/process/errors.ts';
+import { systemClock } from '../../../shared/process/time.ts';
+import { BrokerAway } from '../../../shared/transport/broker-away.ts';
+import { openConnection, type BrokerConnection } from '../../../shared/transport/rabbitmq/client.ts';
 import { stampName } from '../../../shared/transport/rabbitmq/queues.ts';
+import { StampWriter } from '../../../shared/transport/rabbitmq/stamps.ts';
 import { describeWithRabbit } from '../../support/rabbitmq/describe.ts';
 import { entriesOf, openTestLog, take, texts, told, type TestLog } from '../../support/rabbitmq/log.ts';
 
@@ -95,5 +102,32 @@ await describeWithRabbit('a stamp', (rabbit) => {
     await log.open().provision(1);
     const next = await log.lane(transport, P0, { commits: 6n });
     expect(texts(await take(next, 10))).toHaveLength(10);
+  });
+
+  test('that was given up is not written when its connection comes at last: a successor may have stamped by then', async () => {
+    const log = await openTestLog({ url: rabbit().url, partitions: 1 });
+    logs.push(log);
+    await log.open().provision(1);
+    const { access } = rabbitOf({ rabbitmqUrl: rabbit().url, rabbitmqSslCa: null });
+    const connection = await openConnection({ access, heartbeatSeconds: 10, clock: systemClock });
+    let arrive: (connection: BrokerConnection) => void = () => undefined;
+    const late = new Promise<BrokerConnection>((resolve) => (arrive = resolve));
+    const writer = new StampWriter({
+      slot: { get: () => late, close: () => connection.close() },
+      channel: log.channel,
+      explain: (thrown) => new BrokerAway(asError(thrown).message),
+      clock: systemClock,
+    });
+    const stamp = { system: log.systemId, commits: 7n, head: null, appendedAt: new Date(), prefetch: 8 };
+    const stop = new AbortController();
+    const writing = writer.write(P0, stamp, stop.signal);
+    stop.abort();
+    await expect(writing).rejects.toThrow(/not confirmed in time/);
+    arrive(connection);
+    await setTimeout(500);
+    expect((await log.admin.checkQueue(stampName(log.channel, 0))).messageCount).toBe(0);
+    await writer.write(P0, stamp, new AbortController().signal);
+    expect((await log.admin.checkQueue(stampName(log.channel, 0))).messageCount).toBe(1);
+    await writer.close();
   });
 });

@@ -213,4 +213,12 @@ describe('the count of messages that may be unacked', () => {
     expect(prefetch.next(IDLE, 64)).toBe(PREFETCH_FIRST);
     expect(prefetch.next(IDLE, PREFETCH_FIRST)).toBeNull();
   });
+
+  test('is not asked for again and again after a channel has ended while nothing went on', () => {
+    const { prefetch, pass } = bundle();
+    prefetch.next(IDLE, 64);
+    prefetch.broken();
+    pass(5_000);
+    expect(prefetch.patienceMs()).toBe(Infinity);
+  });
 });
