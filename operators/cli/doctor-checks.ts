@@ -4,13 +4,13 @@ import { migrate } from '../../shared/postgres/migrate.ts';
 import { migrations } from '../../shared/postgres/migrations/index.ts';
 import { quoted, schemaName } from '../../shared/postgres/schema-name.ts';
 import type { System } from '../../shared/postgres/system.ts';
-import { openSystem } from '../../shared/postgres/system.ts';
+import { openSystem, readSystem } from '../../shared/postgres/system.ts';
 import type { Observe } from '../../shared/process/events.ts';
 import { systemClock } from '../../shared/process/time.ts';
 import type { Transport } from '../../shared/transport/transport.ts';
 import { tableMismatches } from '../wiring/check-tables.ts';
 import { pendingConfigSql } from '../wiring/config-sql.ts';
-import { knownSystem, transportOf } from '../wiring/existing-system.ts';
+import { transportOf } from '../wiring/existing-system.ts';
 import { loadConfig, type LoadedConfig } from '../wiring/load-config.ts';
 import { refuseInsecure } from '../wiring/producer.ts';
 import { readSystemStatus } from '../wiring/readings.ts';
@@ -84,7 +84,9 @@ export const CHECKS: readonly Check<Found>[] = [
       const { database } = ground.found;
       if (database === undefined) return fail('no database', null);
       // Only an existing one is compared: looking must not make it.
-      await knownSystem(database);
+      if ((await readSystem(database)) === null) {
+        return warn('there is no system yet', 'start onelane up, api or consumer once: it makes one');
+      }
       const system = await openSystem(database, ground.given.settings);
       ground.found = { ...ground.found, system };
       return ok(

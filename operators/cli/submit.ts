@@ -95,7 +95,9 @@ async function submitFile(
       watch,
       onProgress: progress.show,
       report: (line) => {
-        output.warn(textOfLine(line), line);
+        // A script reads one stream, with every line in it.
+        if (output.form === 'json') output.report(line);
+        else output.warn(textOfLine(line), line);
       },
       confirm: output.report,
       stop: stopAsked(output),

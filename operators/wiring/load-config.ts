@@ -59,7 +59,9 @@ async function importFile(file: string): Promise<unknown> {
     return await jiti.import(file);
   } catch (thrown) {
     const cause = asError(thrown);
-    throw new ConfigNotLoaded(`${file} cannot be loaded: ${firstLines(cause)}${placeOf(cause, file)}`, { cause });
+    throw new ConfigNotLoaded(`correct ${file}, which cannot be loaded: ${firstLines(cause)}${placeOf(cause, file)}`, {
+      cause,
+    });
   }
 }
 
@@ -94,7 +96,7 @@ function firstLines(error: Error): string {
   const code = 'code' in error && typeof error.code === 'string' ? `${error.code}: ` : '';
   // A missing module goes on with all files that led to it: `placeOf` names the one that asked for it.
   const lines = isModuleMissing(error) ? 1 : LINES_MAX;
-  return code + error.message.split('\n').slice(0, lines).join('\n');
+  return code + error.message.split('\n').slice(0, lines).join(' ').replaceAll(/\s+/g, ' ').trim();
 }
 
 const FRAME = /(?:\(|at )(?:file:\/\/)?([^()]+):(\d+):(\d+)\)?$/;

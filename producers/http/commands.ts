@@ -187,7 +187,7 @@ export async function getCommand(
   };
   const seen = await find(given, reply, { sought, waitMs: question.waitMs });
   if (seen === null) return sendProblem(reply, problem('refused-busy', 'Too many requests are waiting.'));
-  return answerQuestion(given, reply, { sought, after, seen });
+  return answerQuestion(given, reply, { question, sought, after, seen });
 }
 
 /** Waits for an outcome as long as it may, then looks once more to tell "not yet" from "never". */
@@ -210,7 +210,17 @@ export async function find(
 function answerQuestion(
   given: HttpGiven,
   reply: FastifyReply,
-  { sought, after, seen }: { readonly sought: Sought; readonly after: After | null; readonly seen: Seen },
+  {
+    question,
+    sought,
+    after,
+    seen,
+  }: {
+    readonly question: CommandQuestion;
+    readonly sought: Sought;
+    readonly after: After | null;
+    readonly seen: Seen;
+  },
 ): FastifyReply {
   const more = { id: sought.id };
   switch (seen.kind) {
@@ -237,7 +247,15 @@ function answerQuestion(
   // Without a position nobody can say how far the lane has come: for some time, "not yet" is the likelier truth.
   const age = after?.position === null ? given.clock.now().getTime() - after.issuedMs : Infinity;
   if (age < PENDING_WITHOUT_POSITION_MS) return sendPending(reply, sought);
-  return sendProblem(reply, problem('command-unknown', `No outcome is known for ${sought.id}.`, more));
+  return sendProblem(reply, problem('command-unknown', unknownCommand(question, sought), more));
+}
+
+/** An id of the caller's own stands for itself only together with its source. */
+function unknownCommand({ id, source }: CommandQuestion, sought: Sought): string {
+  if (id.toLowerCase() === sought.id) return `No outcome is known for ${sought.id}.`;
+  const from =
+    source === undefined ? 'without a source: if it was sent with one, add ?source=' : `from source "${source}"`;
+  return `No outcome is known for id "${id}" ${from}.`;
 }
 
 function sendPending(reply: FastifyReply, { id, key, partition, position }: Sought): FastifyReply {

@@ -88,7 +88,7 @@ export const PROBLEMS = {
   'revision-mismatch': {
     status: 412,
     title: 'The resource has another revision',
-    advice: 'Read it again, decide again, and send the new revision with a new id.',
+    advice: 'Send the new revision with a new id.',
   },
   'body-too-large': {
     status: 413,

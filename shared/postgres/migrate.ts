@@ -50,7 +50,7 @@ export async function migrate(
   if (pending(before, known) === undefined) return;
   if (mode === 'never') {
     throw new MigrationNeeded(
-      `schema "${db.schema}" ${from === 0 ? 'has no tables of Onelane' : `is at migration ${from} and this version needs ${highest(known)}`}: run onelane migrate, or set ONELANE_MIGRATE=auto`,
+      `schema "${db.schema}" ${from === 0 ? 'has no tables of Onelane' : `is at migration ${from} and this version needs ${highest(known)}`}: run onelane migrate; up, api and consumer do it by themselves unless ONELANE_MIGRATE is never`,
     );
   }
   const patient = { ...db, pool: openPatientPool(db) };

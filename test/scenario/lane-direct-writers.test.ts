@@ -105,6 +105,7 @@ test('scripts insert and delete the row itself: nothing is lost, nothing is park
   // Whatever a deletion took with it was there: what commands added is in the row or went with one of its deletions.
   expect(BigInt(row?.balance ?? 0) + gone.balance - made.balance).toBe(BigInt(count));
   expect(gone.rows).toBeGreaterThan(0);
+  expect(made.balance).toBeGreaterThan(0n);
   expect(await lane.sql('select outcome, count(*)::integer as rows from {schema}.ledger group by outcome')).toEqual([
     { outcome: 'applied', rows: count },
   ]);

@@ -76,6 +76,17 @@ describe('GET /v1/commands/{id}', () => {
     expect(await bundle.call(href)).toMatchObject({ status: 404, body: { code: 'command-unknown' } });
   });
 
+  it('names an id of the caller as the caller did, with its source', async () => {
+    expect(await bundle.call('/v1/commands/order-17')).toMatchObject({
+      status: 404,
+      body: { detail: expect.stringMatching(/^No outcome is known for id "order-17" without a source: .*\?source=/) },
+    });
+    expect(await bundle.call('/v1/commands/order-17?source=/shop')).toMatchObject({
+      status: 404,
+      body: { detail: expect.stringMatching(/^No outcome is known for id "order-17" from source "\/shop"\./) },
+    });
+  });
+
   it('says that an id stands for another command', async () => {
     const id = '0198c2e4-0000-7000-8000-00000000c001';
     const subject = fresh();
