@@ -27,9 +27,7 @@ export async function applyConfigSql(
   for (const file of files) {
     if (await isApplied(db.pool, db, file)) continue;
     if (mode === 'never') {
-      throw new MigrationNeeded(
-        `${file.name} of the config has not run in schema "${db.schema}": run onelane migrate; up, api and consumer do it by themselves unless ONELANE_MIGRATE is never`,
-      );
+      throw new MigrationNeeded(`${file.name} of the config has not run in schema "${db.schema}"`);
     }
     if (await apply(db, file)) applied.push(file.name);
   }

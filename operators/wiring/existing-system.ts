@@ -47,7 +47,7 @@ function noSystem({ schema }: Database): SystemMissing {
   );
 }
 
-export async function knownSystem(database: Database): Promise<System> {
+async function knownSystem(database: Database): Promise<System> {
   const system = await readSystem(database);
   if (system !== null) return system;
   throw new SystemMissing(

@@ -9,6 +9,11 @@ import { inTransaction } from './transaction.ts';
 
 export class MigrationNeeded extends OnelaneError {
   readonly code = 'migration-needed' as const;
+
+  /** `what`: what is missing; what to do is the same for all of it. */
+  constructor(what: string) {
+    super(`${what}: run onelane migrate; up, api and consumer do it by themselves unless ONELANE_MIGRATE is never`);
+  }
 }
 export class DatabaseNewer extends OnelaneError {
   readonly code = 'database-newer' as const;
@@ -50,7 +55,7 @@ export async function migrate(
   if (pending(before, known) === undefined) return;
   if (mode === 'never') {
     throw new MigrationNeeded(
-      `schema "${db.schema}" ${from === 0 ? 'has no tables of Onelane' : `is at migration ${from} and this version needs ${highest(known)}`}: run onelane migrate; up, api and consumer do it by themselves unless ONELANE_MIGRATE is never`,
+      `schema "${db.schema}" ${from === 0 ? 'has no tables of Onelane' : `is at migration ${from} and this version needs ${highest(known)}`}`,
     );
   }
   const patient = { ...db, pool: openPatientPool(db) };
