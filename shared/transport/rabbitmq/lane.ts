@@ -20,8 +20,8 @@ import { Prefetch, PREFETCH_FIRST, PREFETCH_MAX } from './prefetch.ts';
 import { checkStamp } from './stamp-check.ts';
 import type { Stamp } from './stamps.ts';
 
-/** Entries read ahead: a few batches. */
-const AHEAD_ENTRIES_MAX = 20_000;
+/** Entries read ahead. More than a channel's first messages hold, if they are ours and not of next to nothing; bytes have their own budget. */
+const AHEAD_ENTRIES_MAX = 50_000;
 /** A lane that was lost may finish, settle and be released in this time; then its channel is closed over its head. */
 const LOST_GRACE_MS = 1_000;
 

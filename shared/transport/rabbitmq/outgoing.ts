@@ -16,7 +16,8 @@ export const BATCH_TYPE = 'application/cloudevents-batch+json; charset=utf-8';
 
 /** What a queue takes or refuses as a whole: of a partition's entries only a prefix is ever stored. */
 export const MESSAGE_ENTRIES_MAX = 1_000;
-export const MESSAGE_BYTES_MAX = 1024 * 1024;
+/** But for a single command that is larger. A consumer may ask for many such messages at once without knowing how large they are. */
+export const MESSAGE_BYTES_MAX = 64 * 1024;
 /** They travel in one frame, which has 128 KiB at most, beside the lengths. */
 const HEADERS_BYTES_MAX = 48 * 1024;
 const HEADER_NAME_BYTES_MAX = 255;

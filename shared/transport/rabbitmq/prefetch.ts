@@ -4,9 +4,10 @@ import type { Clock } from '../../process/time.ts';
 /**
  * Every channel may have at least so many. What a channel leaves unacked goes back before everything else in its order, but only if the next
  * one takes all of it at once: what that one leaves goes behind what it had no room for. So nobody ever allows fewer than whoever came before
- * may have had, and whoever wants more says so in the stamp first.
+ * may have had, and whoever wants more says so in the stamp first. A few batches of what a busy publisher sends; as our own messages have
+ * 64 KiB at most (but for a single large command), no more than 4 MiB.
  */
-export const PREFETCH_FIRST = 8;
+export const PREFETCH_FIRST = 64;
 /**
  * Messages of one entry each: a quarter of a batch. More would be faster with such ones alone; but whoever comes to large ones behind them is
  * given all that it may have at once, and throws away what there is no room for.
