@@ -43,6 +43,23 @@ export async function openBareClient(url: string): Promise<pg.Client> {
   return client;
 }
 
+/** Makes the tables beside `table`; what it returns connects one lane for each partition, as a consumer does when it starts. */
+export async function openBareLanes(
+  url: string,
+  table: string,
+  partitions: number,
+): Promise<() => Promise<readonly BareLane[]>> {
+  const client = await openBareClient(url);
+  await prepareBare(client, table, partitions);
+  await client.end();
+  return () =>
+    Promise.all(
+      Array.from({ length: partitions }, async (_, partition): Promise<BareLane> => {
+        return { client: await openBareClient(url), table, partition, ledger: 'true' };
+      }),
+    );
+}
+
 /** Makes the tables beside `table`, anew. */
 export async function prepareBare(client: pg.Client, table: string, partitions: number): Promise<void> {
   await client.query(`drop table if exists ${table}_ledger, ${table}_fence`);

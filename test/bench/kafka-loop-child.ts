@@ -1,6 +1,6 @@
 // Owns the floor over Kafka: kafkajs' eachBatch, and each batch written by hand; nothing that a lane promises beyond that.
 import kafkajs, { type EachBatchPayload } from 'kafkajs';
-import { applyBare, openBareClient, prepareBare, type BareLane } from './bare-loop.ts';
+import { applyBare, openBareLanes, type BareLane } from './bare-loop.ts';
 import { measured, tell } from './drain.ts';
 import type { KafkaLoopOrder } from './part-kafka-drain.ts';
 
@@ -9,13 +9,8 @@ const BATCH = 1_000;
 
 // Written by our own parent.
 const { url, tables, log } = JSON.parse(process.argv[2] ?? '{}') as KafkaLoopOrder;
-const table = `"${tables}".account`;
-const lanes: BareLane[] = [];
-for (let partition = 0; partition < log.partitions; partition++) {
-  const client = await openBareClient(url);
-  if (partition === 0) await prepareBare(client, table, log.partitions);
-  lanes.push({ client, table, partition, ledger: 'true' });
-}
+const openLanes = await openBareLanes(url, `"${tables}".account`, log.partitions);
+let lanes: readonly BareLane[] = [];
 
 let left = log.load.count;
 const drained = new AbortController();
@@ -23,7 +18,7 @@ const done = new Promise((resolve) => drained.signal.addEventListener('abort', r
 const kafka = new kafkajs.Kafka({ brokers: [...log.brokers], logLevel: kafkajs.logLevel.NOTHING });
 const consumer = kafka.consumer({ groupId: `bare-${log.topic}-${process.pid}`, maxWaitTimeInMs: 50 });
 const told = await measured(log.load.count, async () => {
-  await consumer.connect();
+  [lanes] = await Promise.all([openLanes(), consumer.connect()]);
   await consumer.subscribe({ topics: [log.topic], fromBeginning: true });
   await consumer.run({
     autoCommit: false,

@@ -1,6 +1,6 @@
 // Owns the floor over RabbitMQ: amqplib's consume, and each batch written by hand; nothing that a lane promises beyond that.
-import { connect, type Channel, type ConsumeMessage } from 'amqplib';
-import { applyParsed, openBareClient, prepareBare, type BareLane, type Deposit } from './bare-loop.ts';
+import { connect, type Channel, type ChannelModel, type ConsumeMessage } from 'amqplib';
+import { applyParsed, openBareLanes, type BareLane, type Deposit } from './bare-loop.ts';
 import { measured, tell } from './drain.ts';
 import type { RabbitLoopOrder } from './part-rabbitmq-drain.ts';
 
@@ -11,27 +11,22 @@ const PREFETCH = 64;
 
 // Written by our own parent.
 const { url, tables, broker, channel, partitions, count } = JSON.parse(process.argv[2] ?? '{}') as RabbitLoopOrder;
-const table = `"${tables}".account`;
-const lanes: BareLane[] = [];
-for (let partition = 0; partition < partitions; partition++) {
-  const client = await openBareClient(url);
-  if (partition === 0) await prepareBare(client, table, partitions);
-  lanes.push({ client, table, partition, ledger: 'true' });
-}
+const openLanes = await openBareLanes(url, `"${tables}".account`, partitions);
 
 let left = count;
 const drained = new AbortController();
 const done = new Promise((resolve) => drained.signal.addEventListener('abort', resolve));
-const connection = await connect(broker);
+let close = (): Promise<unknown> => Promise.resolve();
 const told = await measured(count, async () => {
-  await Promise.all(lanes.map(consume));
+  const [connection, lanes] = await Promise.all([connect(broker), openLanes()]);
+  close = () => Promise.all([connection.close(), ...lanes.map(({ client }) => client.end())]);
+  await Promise.all(lanes.map((lane) => consume(connection, lane)));
   await done;
 });
-await connection.close();
-for (const { client } of lanes) await client.end();
+await close();
 tell(told);
 
-async function consume(lane: BareLane): Promise<void> {
+async function consume(connection: ChannelModel, lane: BareLane): Promise<void> {
   const consuming = await connection.createChannel();
   await consuming.prefetch(PREFETCH);
   const waiting: ConsumeMessage[] = [];
