@@ -149,3 +149,29 @@ describe('a record', () => {
     expect(times).toEqual([5_000, 5_000, 6_000]);
   });
 });
+
+describe('records that wait together', () => {
+  const fetched = Buffer.from('first,second');
+  const two = [
+    message({ offset: '7', value: fetched.subarray(0, 5), timestamp: '5000', headers: { a: Buffer.from('1') } }),
+    message({ offset: '9', value: fetched.subarray(6), timestamp: '6000', headers: { b: Buffer.from('2') } }),
+  ];
+
+  test('are handed out as they would be one by one', () => {
+    const page = new RecordReader().page(two);
+    const reader = new RecordReader();
+    expect([page.count, page.bytesOf(0), page.bytesOf(1)]).toEqual([2, 5, 6]);
+    expect([0, 1].map((index) => page.at(index))).toEqual(two.map((each) => reader.delivery(each)));
+    expect(page.at(1)).toEqual(page.at(1));
+  });
+
+  test.each([
+    ['shared', 'FIRST'],
+    ['copied', 'first'],
+  ] as const)('have the bytes of their fetch when these are %s', (bytes, expected) => {
+    const own = Buffer.from(fetched);
+    const page = new RecordReader().page([message({ value: own.subarray(0, 5) })], bytes);
+    own.write('FIRST');
+    expect(Buffer.from(page.at(0).bytes).toString()).toBe(expected);
+  });
+});
