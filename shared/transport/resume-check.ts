@@ -43,11 +43,11 @@ export function diverged(partition: Partition, what: string): LogDiverged {
   return new LogDiverged(`partition ${partition}: ${what}; ${WHAT_TO_DO}`);
 }
 
-/** How many deliveries, from the first on, are ours: up to the first that another system published. */
-export function countOwn(deliveries: readonly Delivery[], system: Uuid | null): number {
-  if (system === null) return deliveries.length;
-  const foreign = deliveries.findIndex((each) => isForeign(each.headers, system));
-  return foreign === -1 ? deliveries.length : foreign;
+/** How many entries, from the first on, are ours: up to the first that another system published. `headers`: of each. */
+export function countOwn(headers: readonly Headers[], system: Uuid | null): number {
+  if (system === null) return headers.length;
+  const foreign = headers.findIndex((each) => isForeign(each, system));
+  return foreign === -1 ? headers.length : foreign;
 }
 
 /** Whether an entry says that another system published it; who says nothing is welcome. */

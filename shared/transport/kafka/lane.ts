@@ -7,12 +7,12 @@ import { sleepUntilWoken, type Clock } from '../../process/time.ts';
 import { Inbox, type InboxBudget } from '../inbox.ts';
 import type { Hold } from '../lane-roster.ts';
 import { LogDiverged } from '../log-diverged.ts';
-import { foreignSystem, isForeign } from '../resume-check.ts';
+import { countOwn, foreignSystem } from '../resume-check.ts';
 import type { Lane, Resume } from '../transport.ts';
 import type { Bounds } from './cluster-view.ts';
 import type { Group } from './group.ts';
 import { LogCheck } from './log-check.ts';
-import { RecordReader, type RecordPage } from './records.ts';
+import { RecordReader } from './records.ts';
 
 /** Read ahead until so many entries wait, and again when half of them are gone: what is left must bridge an empty fetch. */
 const AHEAD_ENTRIES_MAX = 20_000;
@@ -149,7 +149,7 @@ export class KafkaLane implements Lane {
     // Of a fetch that is kept only in part, the part must not keep the whole in memory.
     const kept = fitting.length === batch.messages.length ? 'shared' : 'copied';
     const page = this.#records.page(fitting, kept);
-    const own = ownOf(page, this.#given.systemId);
+    const own = countOwn(page.headers, this.#given.systemId);
     this.#inbox.pushPage({ count: own, bytesOf: (index) => page.bytesOf(index), at: (index) => page.at(index) });
     const foreign = own < page.count ? page.at(own) : undefined;
     const newest = page.count > 0 ? page.at(page.count - 1) : undefined;
@@ -283,12 +283,4 @@ export class KafkaLane implements Lane {
       return () => (this.#wakeNext = null);
     });
   }
-}
-
-/** How many records stand before the first one of another system. null: nobody is foreign. */
-function ownOf(page: RecordPage, system: Uuid | null): number {
-  if (system === null) return page.count;
-  let own = 0;
-  while (own < page.count && !isForeign(page.headersOf(own), system)) own++;
-  return own;
 }

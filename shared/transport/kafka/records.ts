@@ -26,8 +26,9 @@ export class RecordReader {
     for (const [index, message] of messages.entries()) {
       const value = message.value ?? EMPTY;
       const headers = this.#headersOf(message.headers ?? {});
+      const own = bytes === 'shared' ? value : Buffer.from(value);
       const at = { offset: Number(message.offset), headers, appendedAt: this.#appendedAtOf(message) };
-      page.set(index, bytes === 'shared' ? value : Buffer.from(value), at);
+      page.set(index, structuredBytes(own, headers, ATTRIBUTE_PREFIX), at);
     }
     return page;
   }
@@ -58,7 +59,8 @@ export class RecordPage implements Page {
   readonly #starts: Uint32Array;
   readonly #lengths: Uint32Array;
   readonly #offsets: Float64Array;
-  readonly #headers: Headers[] = [];
+  /** Of each record; the same object where they are the same. */
+  readonly headers: Headers[] = [];
   readonly #times: Date[] = [];
 
   constructor(count: number) {
@@ -70,37 +72,26 @@ export class RecordPage implements Page {
 
   set(
     index: number,
-    value: Buffer,
+    bytes: Uint8Array,
     at: { readonly offset: number; readonly headers: Headers; readonly appendedAt: Date },
   ): void {
-    this.#sources[index] = value.buffer;
-    this.#starts[index] = value.byteOffset;
-    this.#lengths[index] = value.length;
+    this.#sources[index] = bytes.buffer;
+    this.#starts[index] = bytes.byteOffset;
+    this.#lengths[index] = bytes.length;
     this.#offsets[index] = at.offset;
-    this.#headers[index] = at.headers;
+    this.headers[index] = at.headers;
     this.#times[index] = at.appendedAt;
   }
 
-  /** Of its value, before attributes in headers come to it. */
   bytesOf(index: number): number {
     return this.#lengths[index] ?? 0;
   }
 
-  offsetOf(index: number): number {
-    return this.#offsets[index] ?? 0;
-  }
-
-  headersOf(index: number): Headers {
-    return this.#headers[index] ?? NO_HEADERS;
-  }
-
   at(index: number): Delivery {
-    const headers = this.headersOf(index);
-    const value = Buffer.from(this.#sources[index] ?? NOTHING, this.#starts[index], this.#lengths[index]);
     return {
-      position: position(this.offsetOf(index)),
-      bytes: structuredBytes(value, headers, ATTRIBUTE_PREFIX),
-      headers,
+      position: position(this.#offsets[index] ?? 0),
+      bytes: Buffer.from(this.#sources[index] ?? NOTHING, this.#starts[index], this.#lengths[index]),
+      headers: this.headers[index] ?? NO_HEADERS,
       appendedAt: this.#times[index] ?? new Date(0),
     };
   }

@@ -79,7 +79,10 @@ export class MemoryLane implements Lane {
     log.reach();
     this.#checkLog(this.#next);
     const deliveries = log.read(this.partition, this.#next, limit);
-    const own = countOwn(deliveries, systemId);
+    const own = countOwn(
+      deliveries.map(({ headers }) => headers),
+      systemId,
+    );
     const foreign = deliveries[own];
     if (own === 0 && foreign !== undefined) throw foreignSystem(this.partition, foreign);
     this.#next += own;

@@ -229,7 +229,10 @@ export class PostgresLane implements Lane {
       return;
     }
     const { deliveries } = page;
-    const own = countOwn(deliveries, this.#given.systemId);
+    const own = countOwn(
+      deliveries.map(({ headers }) => headers),
+      this.#given.systemId,
+    );
     const foreign = deliveries[own];
     if (foreign !== undefined) this.#foreign = foreignSystem(this.partition, foreign);
     this.#inbox.push(foreign === undefined ? deliveries : deliveries.slice(0, own));

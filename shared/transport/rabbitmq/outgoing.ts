@@ -16,8 +16,13 @@ export const BATCH_TYPE = 'application/cloudevents-batch+json; charset=utf-8';
 
 /** What a queue takes or refuses as a whole: of a partition's entries only a prefix is ever stored. */
 export const MESSAGE_ENTRIES_MAX = 1_000;
-/** But for a single command that is larger. A consumer may ask for many such messages at once without knowing how large they are. */
-export const MESSAGE_BYTES_MAX = 64 * 1024;
+/**
+ * A thousand usual commands, and as much as the largest may have by itself. A consumer asks for several messages without knowing how large
+ * they are.
+ */
+export const MESSAGE_BYTES_MAX = 256 * 1024;
+/** Of the bracket that opens a message; each entry brings what stands behind it. */
+const OPENING_BYTES = 1;
 /** They travel in one frame, which has 128 KiB at most, beside the lengths. */
 const HEADERS_BYTES_MAX = 48 * 1024;
 const HEADER_NAME_BYTES_MAX = 255;
@@ -31,7 +36,7 @@ export type Cut =
 export function cutMessages(entries: readonly Routed[]): readonly Cut[] {
   const cuts: Cut[] = [];
   let current: Routed[] = [];
-  let bytes = 0;
+  let bytes = OPENING_BYTES;
   const flush = () => {
     const [first] = current;
     if (first === undefined) return;
@@ -40,7 +45,7 @@ export function cutMessages(entries: readonly Routed[]): readonly Cut[] {
       reason === null ? { kind: 'message', entries: current } : { kind: 'unsendable', entries: current, reason },
     );
     current = [];
-    bytes = 0;
+    bytes = OPENING_BYTES;
   };
   for (const entry of entries) {
     const size = entry.bytes.length + 1;

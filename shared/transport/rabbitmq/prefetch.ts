@@ -4,23 +4,24 @@ import type { Clock } from '../../process/time.ts';
 /**
  * Every channel may have at least so many. What a channel leaves unacked goes back before everything else in its order, but only if the next
  * one takes all of it at once: what that one leaves goes behind what it had no room for. So nobody ever allows fewer than whoever came before
- * may have had, and whoever wants more says so in the stamp first. A few batches of what a busy publisher sends; as our own messages have
- * 64 KiB at most (but for a single large command), no more than 4 MiB.
+ * may have had, and whoever wants more says so in the stamp first. Our own messages have 256 KiB at most: 4 MiB, which is what a lane of the
+ * default sixteen may have read ahead.
  */
-export const PREFETCH_FIRST = 64;
+export const PREFETCH_FIRST = 16;
 /**
  * Messages of one entry each: a quarter of a batch. More would be faster with such ones alone; but whoever comes to large ones behind them is
  * given all that it may have at once, and throws away what there is no room for.
  */
 export const PREFETCH_MAX = 256;
-/** Of larger messages, as a rule, no more than come to so many bytes. */
+/** It grows to as many as come to so many bytes, in one step: each costs a new channel. */
 const GROWN_BYTES_MAX = 1024 * 1024;
+/** Of those that are larger, when nothing else helps. */
 const GROWTH = 4;
 /**
  * So many batches that might have been larger, and there is to be more. Not at once: a new channel is given everything anew that the one
  * before had in hand, and the few small messages with which a backlog begins say nothing of those behind them.
  */
-const SHORT_BATCHES = 4;
+const SHORT_BATCHES = 2;
 /** The same after an overflow: only then are messages taken to be smaller again. */
 const SHORT_BATCHES_AGAIN = 16;
 /** So long with everything in hand that may be, and none of it settled. */
@@ -99,16 +100,16 @@ export class Prefetch {
   }
 
   #grown({ wasShort, isFull }: LaneFill & { readonly isFull: boolean }, standing: number): number | null {
-    const grown = Math.min(PREFETCH_MAX, standing * GROWTH);
-    if (grown <= standing) return null;
+    if (standing >= PREFETCH_MAX) return null;
     if (wasShort) this.#shortBatches++;
-    const isSmall = grown * this.#usualBytes <= GROWN_BYTES_MAX;
-    const isWorthIt = isSmall && this.#shortBatches >= (standing < this.#ceiling ? SHORT_BATCHES : SHORT_BATCHES_AGAIN);
+    const fitting = Math.min(PREFETCH_MAX, Math.floor(GROWN_BYTES_MAX / Math.max(1, this.#usualBytes)));
+    const isWorthIt =
+      fitting >= 2 * standing && this.#shortBatches >= (standing < this.#ceiling ? SHORT_BATCHES : SHORT_BATCHES_AGAIN);
     // Whoever gets nothing at all gets more, whatever its size.
     if (!isWorthIt && !(isFull && this.#isFullForLong())) return null;
     this.#fullSinceMs = null;
     this.#shortBatches = 0;
-    return grown;
+    return isWorthIt ? fitting : Math.min(PREFETCH_MAX, standing * GROWTH);
   }
 
   #isFullForLong(): boolean {

@@ -13,7 +13,7 @@ export interface QueueLimits {
 
 /**
  * Past them commands are refused, and callers told to come again: better than a broker whose disk or memory is full. A million of the
- * smallest messages, or a thousand million commands in full ones; and the bytes of all queues must fit on a disk.
+ * smallest messages, or some sixteen million usual commands in full ones; and the bytes of all queues must fit on a disk.
  */
 export const QUEUE_LIMITS: QueueLimits = { messages: 1_000_000, bytes: 4 * 1024 * 1024 * 1024 };
 const PARTITIONS_MAX = 1_024;

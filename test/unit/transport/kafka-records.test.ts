@@ -26,6 +26,9 @@ function message(parts: Partial<KafkaMessage> = {}): KafkaMessage {
   } as KafkaMessage;
 }
 
+const bytesOf = (headers: Headers): Record<string, Buffer> =>
+  Object.fromEntries(Object.entries(headers).map(([name, text]) => [name, Buffer.from(text)]));
+
 const structured = (payload: string | Buffer, headers: Headers = EVENT): string =>
   Buffer.from(structuredBytes(Buffer.from(payload), headers, 'ce_')).toString();
 
@@ -156,13 +159,21 @@ describe('records that wait together', () => {
     message({ offset: '7', value: fetched.subarray(0, 5), timestamp: '5000', headers: { a: Buffer.from('1') } }),
     message({ offset: '9', value: fetched.subarray(6), timestamp: '6000', headers: { b: Buffer.from('2') } }),
   ];
+  const odd = [
+    message({ offset: '10', value: null, headers: undefined as never }),
+    message({ offset: '11', value: fetched.subarray(fetched.length) }),
+    message({ offset: '12', value: Buffer.from('{"amount":5}'), headers: bytesOf(EVENT) }),
+  ];
 
   test('are handed out as they would be one by one', () => {
-    const page = new RecordReader().page(two);
+    const page = new RecordReader().page([...two, ...odd]);
     const reader = new RecordReader();
-    expect([page.count, page.bytesOf(0), page.bytesOf(1)]).toEqual([2, 5, 6]);
-    expect([0, 1].map((index) => page.at(index))).toEqual(two.map((each) => reader.delivery(each)));
-    expect(page.at(1)).toEqual(page.at(1));
+    const handedOut = [0, 1, 2, 3, 4].map((index) => page.at(index));
+    expect([page.count, page.bytesOf(0), page.bytesOf(1), page.bytesOf(2), page.bytesOf(3)]).toEqual([5, 5, 6, 0, 0]);
+    expect(handedOut).toEqual([...two, ...odd].map((each) => reader.delivery(each)));
+    // What attributes in headers add is counted, too: nobody is handed more bytes than it has room for.
+    expect(handedOut[4]?.bytes.length).toBeGreaterThan(100);
+    expect(page.bytesOf(4)).toBe(handedOut[4]?.bytes.length);
   });
 
   test.each([

@@ -104,7 +104,7 @@ describe('entries of one call', () => {
       ['message', 1_000],
       ['message', 1],
     ]);
-    const large = Array.from({ length: 5 }, () => entry(Buffer.alloc(16 * 1024)));
+    const large = Array.from({ length: 5 }, () => entry(Buffer.alloc(64 * 1024)));
     expect(sizes(large)).toEqual([
       ['message', 3],
       ['message', 2],
@@ -157,26 +157,34 @@ describe('the count of messages that may be unacked', () => {
   const BUSY = { inHand: 1, waiting: 5, wasShort: false };
   const IDLE = { inHand: 0, waiting: 0, wasShort: false };
   const GROWN = PREFETCH_FIRST * 4;
+  /** Of a size at which so many are as much as a channel grows to. */
+  const messagesOf = (prefetch: Prefetch, bytes: number, count = 60) => {
+    for (let message = 0; message < count; message++) prefetch.received(bytes);
+  };
   /** What each of so many batches says that took all there was. */
   const starve = (prefetch: Prefetch, standing: number, batches: number) =>
     Array.from({ length: batches }, () => prefetch.next(STARVED(standing), standing));
 
-  test('grows when a few batches might have been larger, up to a bound', () => {
+  test('grows in one step to what fits when two batches might have been larger, up to a bound', () => {
     const { prefetch } = bundle();
+    messagesOf(prefetch, 16 * 1024);
     expect(prefetch.next(BUSY, PREFETCH_FIRST)).toBeNull();
     const half = PREFETCH_FIRST / 2;
     for (let batch = 0; batch < 5; batch++) {
       expect(prefetch.next({ inHand: half - 1, waiting: 0, wasShort: true }, PREFETCH_FIRST)).toBeNull();
     }
     expect(prefetch.next({ inHand: half, waiting: 0, wasShort: true }, PREFETCH_FIRST)).toBeNull();
-    expect(starve(prefetch, PREFETCH_FIRST, 3)).toEqual([null, null, GROWN]);
-    expect(GROWN).toBe(PREFETCH_MAX);
+    expect(starve(prefetch, PREFETCH_FIRST, 1)).toEqual([64]);
+    // There is no room for twice as many, and a channel anew for less is not worth while.
+    expect(starve(prefetch, 64, 5)).toEqual([null, null, null, null, null]);
+    messagesOf(prefetch, 300);
+    expect(starve(prefetch, 64, 1)).toEqual([PREFETCH_MAX]);
     expect(starve(prefetch, PREFETCH_MAX, 5)).toEqual([null, null, null, null, null]);
   });
 
   test('grows whatever its size, though only after a while, when everything in hand stays there', () => {
     const { prefetch, pass } = bundle();
-    for (let message = 0; message < 9; message++) prefetch.received(250_000);
+    messagesOf(prefetch, 250_000);
     const waits = { ...STARVED(PREFETCH_FIRST), wasShort: false };
     const half = { ...waits, inHand: PREFETCH_FIRST - 1 };
     expect(prefetch.next(half, PREFETCH_FIRST)).toBeNull();
@@ -189,10 +197,10 @@ describe('the count of messages that may be unacked', () => {
 
   test('does not grow while messages are so large that they would not fit', () => {
     const { prefetch } = bundle();
-    for (let message = 0; message < 50; message++) prefetch.received(250_000);
+    messagesOf(prefetch, 250_000);
     expect(starve(prefetch, PREFETCH_FIRST, 9)).toEqual(Array.from({ length: 9 }, () => null));
-    for (let message = 0; message < 200; message++) prefetch.received(300);
-    expect(prefetch.next(STARVED(PREFETCH_FIRST), PREFETCH_FIRST)).toBe(GROWN);
+    messagesOf(prefetch, 300);
+    expect(prefetch.next(STARVED(PREFETCH_FIRST), PREFETCH_FIRST)).toBe(PREFETCH_MAX);
   });
 
   test('that was too many for the budget grows again only after lasting hunger', () => {
