@@ -1,6 +1,6 @@
 // Owns the transport seam: what hides the broker. An adapter is done when the conformance suite passes, not before.
 import type { Delivery, Headers } from '../command/entry.ts';
-import type { CommandId, EntryHash, Partition, Position, ResourceKey } from '../command/identity.ts';
+import type { CommandId, EntryHash, Epoch, Partition, Position, ResourceKey } from '../command/identity.ts';
 
 /**
  * Adapters are stupid: retrying, batching, ordering policy and reconnecting callers live above this seam. What an adapter
@@ -98,6 +98,8 @@ export interface Resume {
   readonly last: { readonly position: Position; readonly hash: EntryHash } | null;
   /** Transactions committed for this partition, ever. */
   readonly commits: bigint;
+  /** Of the claim under which the lane reads on; without it nothing is concluded from epochs. */
+  readonly epoch?: Epoch;
 }
 
 export type { Delivery, Headers };

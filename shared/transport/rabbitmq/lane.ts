@@ -20,8 +20,8 @@ import { Prefetch, PREFETCH_FIRST, PREFETCH_MAX } from './prefetch.ts';
 import { checkStamp } from './stamp-check.ts';
 import type { Stamp } from './stamps.ts';
 
-/** Entries read ahead. More than a channel's first messages hold, if they are ours and not of next to nothing; bytes have their own budget. */
-const AHEAD_ENTRIES_MAX = 50_000;
+/** Entries read ahead: a few batches. */
+const AHEAD_ENTRIES_MAX = 20_000;
 /** A lane that was lost may finish, settle and be released in this time; then its channel is closed over its head. */
 const LOST_GRACE_MS = 1_000;
 
@@ -104,14 +104,17 @@ export class RabbitLane implements Lane {
   async start(at: Resume): Promise<void> {
     const { systemId } = this.#given;
     const stamp = await this.#stampOf(at.commits > 0n ? 'expected' : 'not-expected');
-    checkStamp(stamp, { ...this.#given, partition: this.partition, commits: at.commits });
+    checkStamp(stamp, { ...this.#given, partition: this.partition, commits: at.commits, epoch: at.epoch });
     const next = Number(at.next ?? 0n);
     this.#window = new DeliveryWindow({ next, earlier: stamp?.head ?? null, remembered: PREFETCH_MAX });
     this.#handedTo = next;
     // Without a stamp nobody says what an earlier channel had unacked; before the first commit none had more than the first.
     this.#promised = stamp?.prefetch ?? (at.commits > 0n ? PREFETCH_MAX : PREFETCH_FIRST);
     this.#stamps = new LaneStamps(
-      stamp ?? { ...NO_STAMP, system: systemId, commits: at.commits, prefetch: this.#promised },
+      {
+        ...(stamp ?? { ...NO_STAMP, system: systemId, commits: at.commits, prefetch: this.#promised }),
+        epoch: at.epoch ?? stamp?.epoch ?? null,
+      },
       {
         ...this.#given,
         write: (newest, stop) => this.#given.writeStamp(newest, stop),

@@ -1,5 +1,5 @@
 // Owns the question whether the database still knows what the broker was told to forget. Pure.
-import type { Partition, Uuid } from '../../command/identity.ts';
+import type { Epoch, Partition, Uuid } from '../../command/identity.ts';
 import { LogDiverged } from '../log-diverged.ts';
 import type { Stamp } from './stamps.ts';
 
@@ -10,14 +10,16 @@ export interface StampCheckGiven {
   readonly systemId: Uuid;
   /** Transactions that the database has committed for the partition. */
   readonly commits: bigint;
+  /** Of the claim under which the lane reads on: newer than any that a stamp can know. undefined: nothing is concluded from it. */
+  readonly epoch: Epoch | undefined;
   readonly warn: (detail: string) => void;
 }
 
 /** Throws LogDiverged rather than let a lane go on behind a gap. */
 export function checkStamp(stamp: Stamp | null, given: StampCheckGiven): void {
-  const { partition, stampQueue, systemId, commits } = given;
+  const { partition, stampQueue, systemId } = given;
   if (stamp === null) {
-    if (commits > 0n) {
+    if (given.commits > 0n) {
       given.warn(
         `partition ${partition} has no stamp in queue "${stampQueue}": if the broker has lost its queues, the commands in them are gone, and callers must repeat what has no outcome`,
       );
@@ -29,9 +31,21 @@ export function checkStamp(stamp: Stamp | null, given: StampCheckGiven): void {
       `partition ${partition}: queue "${stampQueue}" was written by another system (${stamp.system}): two databases share one log; give one of them another ONELANE_CHANNEL`,
     );
   }
-  if (stamp.commits > commits) {
+  const older = olderThan(stamp, given);
+  if (older !== null) {
     throw new LogDiverged(
-      `partition ${partition}: the database holds ${commits} commits where the broker was told of ${stamp.commits}: it was restored to an older state, and what it has lost is gone from the queue; restore a newer one, or have callers repeat, with the same ids, what they sent since the database's last entry and until ${stamp.appendedAt.toISOString()}, then delete queue "${stampQueue}" and restart`,
+      `partition ${partition}: ${older}: it was restored to an older state, and what it has lost is gone from the queue; restore a newer one, or have callers repeat, with the same ids, what they sent since the database's last entry and until ${stamp.appendedAt.toISOString()}, then delete queue "${stampQueue}" and restart`,
     );
   }
+}
+
+/** What shows that the database is older than the stamp; null: nothing does. */
+function olderThan(stamp: Stamp, { commits, epoch }: StampCheckGiven): string | null {
+  if (stamp.commits > commits) {
+    return `the database holds ${commits} commits where the broker was told of ${stamp.commits}`;
+  }
+  if (epoch !== undefined && stamp.epoch !== null && stamp.epoch >= epoch) {
+    return `the database has come to claim ${epoch} where the broker was told of claim ${stamp.epoch} before`;
+  }
+  return null;
 }

@@ -1,7 +1,7 @@
 // Owns the stamps: what a lane has committed last, kept at the broker, so that a database that went back in time is found out.
 import type { ConfirmChannel } from 'amqplib';
 import { z } from 'zod';
-import type { Partition, Uuid } from '../../command/identity.ts';
+import { epoch as epochOf, type Epoch, type Partition, type Uuid } from '../../command/identity.ts';
 import { asError, type OnelaneError } from '../../process/errors.ts';
 import type { Clock } from '../../process/time.ts';
 import { BrokerAway } from '../broker-away.ts';
@@ -13,6 +13,8 @@ import { stampName } from './queues.ts';
 /** Written after the database has committed, and confirmed before the broker may forget what it stands for. */
 export interface Stamp {
   readonly system: Uuid;
+  /** Of the claim under which they were committed; null: a stamp from before it had one. */
+  readonly epoch: Epoch | null;
   /** Transactions that the database had committed for the partition. */
   readonly commits: bigint;
   /** The message whose entries were settled last, and how many of its entries, from its first on; null: none was yet. */
@@ -25,6 +27,10 @@ export interface Stamp {
 
 const stampSchema = z.object({
   system: z.string(),
+  epoch: z
+    .string()
+    .regex(/^\d{1,19}$/)
+    .nullish(),
   commits: z.string().regex(/^\d{1,19}$/),
   head: z.object({ key: z.string(), settled: z.int().min(0) }).nullable(),
   appendedAt: z.iso.datetime(),
@@ -68,9 +74,16 @@ export async function readStamp(
 function parseStamp(content: Buffer): Stamp | null {
   const parsed = stampSchema.safeParse(jsonOf(content.toString()));
   if (!parsed.success) return null;
-  const { system, commits, head, appendedAt, prefetch } = parsed.data;
-  // Compared with an id, and never taken for one.
-  return { system: system as Uuid, commits: BigInt(commits), head, appendedAt: new Date(appendedAt), prefetch };
+  const { system, epoch, commits, head, appendedAt, prefetch } = parsed.data;
+  return {
+    // Compared with an id, and never taken for one.
+    system: system as Uuid,
+    epoch: epoch == null ? null : epochOf(epoch),
+    commits: BigInt(commits),
+    head,
+    appendedAt: new Date(appendedAt),
+    prefetch,
+  };
 }
 
 function jsonOf(text: string): unknown {
@@ -121,7 +134,9 @@ export class StampWriter {
   }
 
   async #publish(partition: Partition, stamp: Stamp, over: AbortSignal): Promise<void> {
-    const content = Buffer.from(JSON.stringify({ ...stamp, commits: String(stamp.commits) }));
+    const content = Buffer.from(
+      JSON.stringify({ ...stamp, epoch: stamp.epoch?.toString() ?? null, commits: String(stamp.commits) }),
+    );
     const messageId = String(this.#written++);
     const options = { mandatory: true, persistent: true, contentType: 'application/json', messageId };
     const prefix = this.#given.channel;

@@ -2,7 +2,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
 import { rabbitOf } from '../../../operators/wiring/rabbitmq-settings.ts';
-import { newUuid, partition } from '../../../shared/command/identity.ts';
+import { epoch, newUuid, partition } from '../../../shared/command/identity.ts';
 import { asError } from '../../../shared/process/errors.ts';
 import { systemClock } from '../../../shared/process/time.ts';
 import { BrokerAway } from '../../../shared/transport/broker-away.ts';
@@ -62,6 +62,20 @@ await describeWithRabbit('a stamp', (rabbit) => {
     expect(log.events.filter(({ kind }) => kind === 'log-warned')).toEqual([]);
   });
 
+  test('that knows of a claim which the database has yet to make halts the lane, too, however many commits there are', async () => {
+    const { log, transport } = await bundle();
+    const stamping = await log.lane(transport, P0, { commits: 5n, epoch: epoch(3n) });
+    const [next] = await take(stamping, 1);
+    if (next === undefined) throw new Error('there are four');
+    await stamping.settle(next.position, 6n);
+    await stamping.release();
+    expect(await told(() => log.lane(transport, P0, { commits: 9n, epoch: epoch(3n) }))).toMatch(
+      /^partition 0: the database has come to claim 3 where the broker was told of claim 3 before: it was restored to an older state, .* \[log-diverged\]$/,
+    );
+    const later = await log.lane(transport, P0, { commits: 6n, epoch: epoch(4n) });
+    expect(texts(await take(later, 3))).toEqual(['e7', 'e8', 'e9']);
+  });
+
   test('of another system halts the lane: two databases share one log', async () => {
     const { log } = await bundle();
     const other = log.open({ systemId: newUuid() });
@@ -118,7 +132,7 @@ await describeWithRabbit('a stamp', (rabbit) => {
       explain: (thrown) => new BrokerAway(asError(thrown).message),
       clock: systemClock,
     });
-    const stamp = { system: log.systemId, commits: 7n, head: null, appendedAt: new Date(), prefetch: 8 };
+    const stamp = { system: log.systemId, epoch: null, commits: 7n, head: null, appendedAt: new Date(), prefetch: 8 };
     const stop = new AbortController();
     const writing = writer.write(P0, stamp, stop.signal);
     stop.abort();
