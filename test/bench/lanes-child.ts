@@ -33,6 +33,7 @@ const observe = (event: OnelaneEvent): void => {
 const foundation = await openFoundation({ url, settings, config, observe, clock: systemClock });
 const parts = { foundation, settings, observe, clock: systemClock, random: Math.random, reach: null };
 const { services } = assembleConsumer(parts);
+// Checking the system comes before, as the loop's tables do; what reads and writes is connected within, as the loop's is.
 const done = new Promise((resolve) => drained.signal.addEventListener('abort', resolve));
 const told = await measured(count, async () => {
   await startAll(services, STOP_MS);
