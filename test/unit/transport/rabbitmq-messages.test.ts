@@ -157,9 +157,9 @@ describe('the count of messages that may be unacked', () => {
   const BUSY = { inHand: 1, waiting: 5, wasShort: false };
   const IDLE = { inHand: 0, waiting: 0, wasShort: false };
   const GROWN = PREFETCH_FIRST * 4;
-  /** Of a size at which so many are as much as a channel grows to. */
-  const messagesOf = (prefetch: Prefetch, bytes: number, count = 60) => {
-    for (let message = 0; message < count; message++) prefetch.received(bytes);
+  /** So many of this size that those before them no longer count. */
+  const messagesOf = (prefetch: Prefetch, bytes: number) => {
+    for (let message = 0; message < 60; message++) prefetch.received(bytes);
   };
   /** What each of so many batches says that took all there was. */
   const starve = (prefetch: Prefetch, standing: number, batches: number) =>
