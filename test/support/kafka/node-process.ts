@@ -36,7 +36,10 @@ export function startNode({ id, folder, java, address }: NodeWanted): NodeProces
   };
 }
 
-/** None while it does not answer. A node is listed from the time on at which it may lead partitions. */
+/**
+ * None while it does not answer. A node is listed from the time on at which it may lead partitions; one that was killed leads them by
+ * its cluster's account before it has read their logs, and refuses whoever asks for them until then.
+ */
 async function nodesSeenBy(address: string): Promise<readonly number[]> {
   const client = new kafkajs.Kafka({
     brokers: [address],
@@ -48,6 +51,7 @@ async function nodesSeenBy(address: string): Promise<readonly number[]> {
   const admin = client.admin({ retry: { retries: 0 } });
   try {
     await admin.connect();
+    for (const topic of await admin.listTopics()) await admin.fetchTopicOffsets(topic);
     return (await admin.describeCluster()).brokers.map((broker) => broker.nodeId);
   } catch {
     return [];
