@@ -95,6 +95,26 @@ await describeWithRabbit('the queues of a log', (rabbit) => {
     await publisher.close();
   });
 
+  test('that are full within a micro-batch of several messages store a prefix of it, and refuse the rest to be tried again', async () => {
+    const log = await bundle(1);
+    const transport = log.open({ limits: { messages: 2, bytes: 1 << 24 } });
+    await transport.provision(1);
+    const publisher = await transport.openPublisher();
+    // Two go in one message of 256 KiB.
+    const large = Array.from({ length: 20 }, (_, at) => `${String(at).padStart(2, '0')}${'x'.repeat(100 * 1024)}`);
+    const results = await publisher.publish(large.map((text) => entryOf(log, P0, text)));
+    const kinds = results.map(({ kind }) => kind);
+    const stored = kinds.lastIndexOf('stored') + 1;
+    expect(stored).toBeGreaterThanOrEqual(4);
+    expect(stored).toBeLessThan(large.length);
+    expect(kinds).toEqual(large.map((_, at) => (at < stored ? 'stored' : 'refused')));
+    for (const refused of results.slice(stored)) expect(refused).toMatchObject({ retry: true });
+
+    const lane = await log.lane(transport, P0);
+    expect(texts(await take(lane, stored))).toEqual(large.slice(0, stored));
+    await publisher.close();
+  });
+
   test('that are deleted under a running system are told by publisher and lane; made again, both go on', async () => {
     const log = await bundle(1);
     const transport = log.open();
