@@ -4,10 +4,23 @@ import type { Clock } from '../process/time.ts';
 import { BEHIND_REFUSED, admit, entryBytes } from './admission.ts';
 import type { PublishResult, Routed } from './transport.ts';
 
-/** What became of one partition's entries of a parcel. `stored`: the positions that they got, in order. */
+/** What became of one partition's entries of a parcel. `stored`: the positions that they got, in order. `mixed`: not the same of all. */
 export type Fate =
   | { readonly kind: 'stored'; readonly positionOf: (index: number) => Position | null }
+  | { readonly kind: 'mixed'; readonly resultOf: (index: number) => PublishResult }
   | Exclude<PublishResult, { readonly kind: 'stored' }>;
+
+/** What became of one of them. */
+export function resultOf(fate: Fate, index: number): PublishResult {
+  switch (fate.kind) {
+    case 'stored':
+      return { kind: 'stored', position: fate.positionOf(index) };
+    case 'mixed':
+      return fate.resultOf(index);
+    default:
+      return fate;
+  }
+}
 
 /** Entries of one send, by partition, each in the order of their calls. */
 export type Parcel = ReadonlyMap<Partition, readonly Routed[]>;
@@ -171,9 +184,9 @@ function land({ calls }: Loaded, fates: ReadonlyMap<Partition, Fate>): void {
       if (routed === undefined || call.results[index] !== null) continue;
       const at = taken.get(routed.partition) ?? 0;
       taken.set(routed.partition, at + 1);
-      const fate = fates.get(routed.partition) ?? NOT_TOLD;
-      isWhole &&= fate.kind === 'stored';
-      call.results[index] = fate.kind === 'stored' ? { kind: 'stored', position: fate.positionOf(at) } : fate;
+      const result = resultOf(fates.get(routed.partition) ?? NOT_TOLD, at);
+      isWhole &&= result.kind === 'stored';
+      call.results[index] = result;
     }
     if (!isWhole) abandonRest(call, to);
   }

@@ -26,7 +26,7 @@ export interface KafkaTransportGiven {
   /** How long a silent consumer keeps its partitions; brokers take six seconds and more unless told otherwise. */
   readonly sessionMs: number;
   readonly inboxBytesMax: number;
-  /** How long a lane's holder may do nothing with it before others get it; a minute by default. */
+  /** How long a lane's holder may do nothing with it before others get it; five minutes by default. */
   readonly silenceMs?: number;
   readonly observe: Observe;
   readonly clock: Clock;

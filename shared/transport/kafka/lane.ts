@@ -146,9 +146,7 @@ export class KafkaLane implements Lane {
 
   #take({ batch, resolveOffset }: EachBatchPayload): void {
     const fitting = this.#fitting(batch.messages);
-    // Of a fetch that is kept only in part, the part must not keep the whole in memory.
-    const kept = fitting.length === batch.messages.length ? 'shared' : 'copied';
-    const page = this.#records.page(fitting, kept);
+    const page = this.#records.page(fitting);
     const own = countOwn(page.headers, this.#given.systemId);
     this.#inbox.pushPage({ count: own, bytesOf: (index) => page.bytesOf(index), at: (index) => page.at(index) });
     const foreign = own < page.count ? page.at(own) : undefined;

@@ -2,7 +2,8 @@
 import { position, type Partition } from '../../command/identity.ts';
 import type { OnelaneError } from '../../process/errors.ts';
 import type { Clock } from '../../process/time.ts';
-import { PublishQueue, type Fate, type Parcel } from '../publish-queue.ts';
+import { BEHIND_REFUSED } from '../admission.ts';
+import { PublishQueue, resultOf, type Fate, type Parcel } from '../publish-queue.ts';
 import type { Publisher, PublishResult, Routed } from '../transport.ts';
 import { protocolError } from './broker-errors.ts';
 import type { KafkaClient } from './client.ts';
@@ -96,25 +97,25 @@ export class KafkaPublisher implements Publisher {
     }
   }
 
-  /** The broker takes smaller batches than we thought, and has stored nothing of this one. Its results are those of both halves. */
+  /** The broker takes smaller batches than we thought, and has stored nothing of this one. Each half has its own fate; nothing goes out behind what was not stored. */
   async #halved(link: ProducerLink, [partition, entries]: readonly [Partition, readonly Routed[]]): Promise<Fate> {
-    const [first] = entries;
-    if (first === undefined || entries.length === 1) {
+    if (entries.length === 1) {
       return { kind: 'refused', reason: 'the entry is larger than the topic takes', retry: false };
     }
     const half = Math.ceil(entries.length / 2);
-    const fates: Fate[] = [];
-    for (const part of [entries.slice(0, half), entries.slice(half)]) {
-      const fate = (await this.#sendOver(link, new Map([[partition, part]]))).get(partition);
-      if (fate?.kind !== 'stored') return fate ?? { kind: 'unknown', cause: new Error('a half got no answer') };
-      fates.push(fate);
-    }
-    const [one, other] = fates;
-    const positionOf = (index: number) => {
-      const fate = index < half ? one : other;
-      return fate?.kind === 'stored' ? fate.positionOf(index < half ? index : index - half) : null;
+    const front = await this.#sendHalf(link, partition, entries.slice(0, half));
+    const back = front.kind === 'stored' ? await this.#sendHalf(link, partition, entries.slice(half)) : BEHIND_REFUSED;
+    const at = (index: number) => (index < half ? resultOf(front, index) : resultOf(back, index - half));
+    if (front.kind !== 'stored' || back.kind !== 'stored') return { kind: 'mixed', resultOf: at };
+    return {
+      kind: 'stored',
+      positionOf: (index) => (index < half ? front.positionOf(index) : back.positionOf(index - half)),
     };
-    return { kind: 'stored', positionOf };
+  }
+
+  async #sendHalf(link: ProducerLink, partition: Partition, entries: readonly Routed[]): Promise<Fate> {
+    const fates = await this.#sendOver(link, new Map([[partition, entries]]));
+    return fates.get(partition) ?? { kind: 'unknown', cause: new Error('a half got no answer') };
   }
 
   #fateOf(partition: Partition, first: bigint | undefined): Fate {

@@ -20,13 +20,14 @@ export class RecordReader {
     return this.page([message]).at(0);
   }
 
-  /** `shared`: the bytes stay those of the fetch, and keep all of it in memory. */
-  page(messages: readonly KafkaMessage[], bytes: 'shared' | 'copied' = 'shared'): RecordPage {
+  /** Its bytes are those of what was fetched, when they are most of it: a part would keep the whole in memory, and is copied. */
+  page(messages: readonly KafkaMessage[]): RecordPage {
     const page = new RecordPage(messages.length);
+    const copies = isMostOfItsFetch(messages) ? null : new Copies(messages);
     for (const [index, message] of messages.entries()) {
       const value = message.value ?? EMPTY;
       const headers = this.#headersOf(message.headers ?? {});
-      const own = bytes === 'shared' ? value : Buffer.from(value);
+      const own = copies === null ? value : copies.of(value);
       const at = { offset: Number(message.offset), headers, appendedAt: this.#appendedAtOf(message) };
       page.set(index, structuredBytes(own, headers, ATTRIBUTE_PREFIX), at);
     }
@@ -46,6 +47,35 @@ export class RecordReader {
       this.#headers = readHeaders(raw);
     }
     return this.#headers;
+  }
+}
+
+/** All partitions of a broker come in one buffer, and a page may wait for long while its neighbours are read and gone. */
+function isMostOfItsFetch(messages: readonly KafkaMessage[]): boolean {
+  let kept = 0;
+  let held = 0;
+  let last: ArrayBufferLike | null = null;
+  for (const { value } of messages) {
+    if (value === null) continue;
+    kept += value.length;
+    if (value.buffer !== last) held += value.buffer.byteLength;
+    last = value.buffer;
+  }
+  return kept * 2 >= held;
+}
+
+/** The values of one page, one behind the other in memory of their own. */
+class Copies {
+  readonly #block: Buffer;
+  #at = 0;
+
+  constructor(messages: readonly KafkaMessage[]) {
+    this.#block = Buffer.allocUnsafeSlow(messages.reduce((sum, { value }) => sum + (value?.length ?? 0), 0));
+  }
+
+  of(value: Buffer): Buffer {
+    this.#block.set(value, this.#at);
+    return this.#block.subarray(this.#at, (this.#at += value.length));
   }
 }
 

@@ -68,6 +68,15 @@ await describeWithKafka('a batch', (kafka) => {
     expect(large).toMatchObject({ kind: 'refused', retry: false });
     const [small] = await publisher.publish([entry(10, 'account/1')]);
     expect(small).toEqual({ kind: 'stored', position: 300n });
+    // In one call, what stands before it is stored, and said to be.
+    const among = await publisher.publish([10, 60_000, 10, 10].map((size) => entry(size, 'account/1')));
+    expect(among).toEqual([
+      { kind: 'stored', position: 301n },
+      expect.objectContaining({ kind: 'refused', retry: false }),
+      expect.objectContaining({ kind: 'refused', retry: true }),
+      expect.objectContaining({ kind: 'refused', retry: true }),
+    ]);
+    expect((await log.admin.fetchTopicOffsets(log.topic))[0]?.high).toBe('302');
   });
 });
 

@@ -177,12 +177,16 @@ describe('records that wait together', () => {
   });
 
   test.each([
-    ['shared', 'FIRST'],
-    ['copied', 'first'],
-  ] as const)('have the bytes of their fetch when these are %s', (bytes, expected) => {
-    const own = Buffer.from(fetched);
-    const page = new RecordReader().page([message({ value: own.subarray(0, 5) })], bytes);
-    own.write('FIRST');
+    ['most of their fetch', 20, 'FIRST'],
+    ['a part of their fetch, which the whole must not be kept for', 21, 'first'],
+  ] as const)('share its bytes only when they are %s', (_, size, expected) => {
+    const own = Buffer.allocUnsafeSlow(size);
+    own.write('first,second');
+    const values = [own.subarray(0, 5), own.subarray(6, 11)];
+    const page = new RecordReader().page(values.map((value) => message({ value })));
+    own.write('FIRST,SECOND');
     expect(Buffer.from(page.at(0).bytes).toString()).toBe(expected);
+    expect(Buffer.from(page.at(1).bytes).toString()).toBe(size === 20 ? 'SECON' : 'secon');
+    expect(page.at(1).bytes.buffer.byteLength).toBe(size === 20 ? size : 10);
   });
 });
