@@ -63,6 +63,11 @@ export class DeliveryWindow {
     return count;
   }
 
+  /** Messages whose ack has not been sent: of the channel that stands, or of one that ended. */
+  get hasUnacked(): boolean {
+    return this.#unackedFrom < this.#parts.length;
+  }
+
   get settledTo(): number {
     return this.#settled;
   }
@@ -70,7 +75,7 @@ export class DeliveryWindow {
   /** Whether this can be nothing but a redelivery. */
   isDue(key: string, entries: number): boolean {
     if (this.#due !== -1) return this.#due !== null;
-    return this.#unackedFrom < this.#parts.length || this.#parts.some((part) => isSame(part, key, entries));
+    return this.hasUnacked || this.#parts.some((part) => isSame(part, key, entries));
   }
 
   received(key: string, entries: number, tag: number): Received {

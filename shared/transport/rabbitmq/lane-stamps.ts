@@ -4,6 +4,8 @@ import { BrokerAway } from '../broker-away.ts';
 import type { Stamp } from './stamps.ts';
 
 export interface LaneStampsGiven {
+  /** Of the lane's claim. A stamp names it when something was committed under it, and not before. */
+  readonly epoch: Stamp['epoch'];
   /** Rejects when it is not known to be safe. */
   readonly write: (stamp: Stamp, stop: AbortSignal) => Promise<void>;
   /** What the lane's channel may have unacked, and whoever comes after must know. */
@@ -58,7 +60,7 @@ export class LaneStamps {
   async #pay(): Promise<void> {
     const owed = this.#owed;
     if (owed === null) return;
-    await this.#write(owed.settled);
+    await this.#write({ ...owed.settled, epoch: this.#given.epoch });
     if (this.#owed === owed) this.#owed = null;
     this.#given.onStamped(owed.settledTo);
   }
@@ -76,7 +78,7 @@ export class LaneStamps {
     this.#isRepeating = false;
   }
 
-  async #write(news: Partial<Settled>): Promise<void> {
+  async #write(news: Partial<Settled & Pick<Stamp, 'epoch'>>): Promise<void> {
     this.#stamp = { ...this.#stamp, ...news, prefetch: this.#given.prefetch() };
     const { over, lost, isConnected, write } = this.#given;
     await write(this.#stamp, isConnected() ? over : AbortSignal.any([over, lost]));

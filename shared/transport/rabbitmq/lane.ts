@@ -44,7 +44,7 @@ export interface RabbitLaneGiven {
   readonly random: Random;
 }
 
-const NO_STAMP = { head: null, appendedAt: new Date(0) } as const;
+const NO_STAMP = { epoch: null, head: null, appendedAt: new Date(0) } as const;
 
 export class RabbitLane implements Lane {
   readonly partition: Partition;
@@ -104,19 +104,19 @@ export class RabbitLane implements Lane {
   async start(at: Resume): Promise<void> {
     const { systemId } = this.#given;
     const stamp = await this.#stampOf(at.commits > 0n ? 'expected' : 'not-expected');
-    checkStamp(stamp, { ...this.#given, partition: this.partition, commits: at.commits, epoch: at.epoch });
+    // Of a lane that was lost meanwhile a successor may have written it, who knows of a later claim.
+    if (!this.lost.aborted)
+      checkStamp(stamp, { ...this.#given, partition: this.partition, commits: at.commits, epoch: at.epoch });
     const next = Number(at.next ?? 0n);
     this.#window = new DeliveryWindow({ next, earlier: stamp?.head ?? null, remembered: PREFETCH_MAX });
     this.#handedTo = next;
     // Without a stamp nobody says what an earlier channel had unacked; before the first commit none had more than the first.
     this.#promised = stamp?.prefetch ?? (at.commits > 0n ? PREFETCH_MAX : PREFETCH_FIRST);
     this.#stamps = new LaneStamps(
-      {
-        ...(stamp ?? { ...NO_STAMP, system: systemId, commits: at.commits, prefetch: this.#promised }),
-        epoch: at.epoch ?? stamp?.epoch ?? null,
-      },
+      stamp ?? { ...NO_STAMP, system: systemId, commits: at.commits, prefetch: this.#promised },
       {
         ...this.#given,
+        epoch: at.epoch ?? stamp?.epoch ?? null,
         write: (newest, stop) => this.#given.writeStamp(newest, stop),
         prefetch: () => this.#promised,
         isConnected: () => this.#given.canStamp(),
@@ -267,7 +267,8 @@ export class RabbitLane implements Lane {
     const wanted = this.#prefetch.next({ inHand, waiting: this.#inbox.entries, wasShort }, prefetch);
     if (wanted === null) return;
     if (wanted > prefetch) void this.#grow(wanted);
-    else this.#reader.openSoon(wanted);
+    // What is not acked would come again, and the next channel might have no fewer.
+    else if (!window.hasUnacked) this.#reader.openSoon(wanted);
   }
 
   /** Whoever comes after must know of it before it is so. Never rejects. */
@@ -276,7 +277,8 @@ export class RabbitLane implements Lane {
     this.#promised = prefetch;
     try {
       await this.#stamps?.again();
-      if (!this.#over.signal.aborted && this.#noRoomFor === null) this.#reader.openSoon(prefetch);
+      if (!this.#over.signal.aborted && this.#noRoomFor === null && this.#foreign === null)
+        this.#reader.openSoon(prefetch);
     } catch {
       // It stays as it was, and is tried again when there is hunger.
     } finally {

@@ -45,7 +45,14 @@ export class RabbitSubscription implements Subscription {
     mine: AsyncIterable<ReadonlySet<Partition>>,
     given: RabbitSubscriptionGiven,
   ): Promise<RabbitSubscription> {
-    await Promise.all([given.slot.get(), given.stampSlot.get()]);
+    const slots = [given.slot, given.stampSlot];
+    try {
+      await Promise.all(slots.map((each) => each.get()));
+    } catch (thrown) {
+      // One of them may have opened all the same, and nobody else knows of it.
+      await Promise.all(slots.map((each) => each.close()));
+      throw thrown;
+    }
     return new RabbitSubscription(mine, given);
   }
 

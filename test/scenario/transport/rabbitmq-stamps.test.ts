@@ -7,10 +7,11 @@ import { asError } from '../../../shared/process/errors.ts';
 import { systemClock } from '../../../shared/process/time.ts';
 import { BrokerAway } from '../../../shared/transport/broker-away.ts';
 import { openConnection, type BrokerConnection } from '../../../shared/transport/rabbitmq/client.ts';
+import { PREFETCH_FIRST } from '../../../shared/transport/rabbitmq/prefetch.ts';
 import { stampName } from '../../../shared/transport/rabbitmq/queues.ts';
 import { StampWriter } from '../../../shared/transport/rabbitmq/stamps.ts';
 import { describeWithRabbit } from '../../support/rabbitmq/describe.ts';
-import { entriesOf, openTestLog, take, texts, told, type TestLog } from '../../support/rabbitmq/log.ts';
+import { entriesOf, entryOf, openTestLog, take, texts, told, type TestLog } from '../../support/rabbitmq/log.ts';
 
 const P0 = partition(0);
 const logs: TestLog[] = [];
@@ -74,6 +75,23 @@ await describeWithRabbit('a stamp', (rabbit) => {
     );
     const later = await log.lane(transport, P0, { commits: 6n, epoch: epoch(4n) });
     expect(texts(await take(later, 3))).toEqual(['e7', 'e8', 'e9']);
+  });
+
+  test('of a lane that asked for more before it had committed anything does not name its claim', async () => {
+    const log = await openTestLog({ url: rabbit().url, partitions: 1 });
+    logs.push(log);
+    const transport = log.open();
+    await transport.provision(1);
+    const publisher = await transport.openPublisher();
+    for (let at = 0; at < PREFETCH_FIRST + 4; at++) await publisher.publish([entryOf(log, P0, `g${at}`)]);
+    await publisher.close();
+    const at = { commits: 0n, epoch: epoch(3n) };
+    const hungry = await log.lane(transport, P0, at);
+    expect(await take(hungry, PREFETCH_FIRST + 4)).toHaveLength(PREFETCH_FIRST + 4);
+    await hungry.release();
+    // The claim was lost in a failover, and is made again.
+    const again = await log.lane(transport, P0, at);
+    expect(texts(await take(again, 2))).toEqual(['g0', 'g1']);
   });
 
   test('of another system halts the lane: two databases share one log', async () => {

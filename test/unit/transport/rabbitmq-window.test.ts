@@ -25,9 +25,12 @@ describe('a window', () => {
     expect(window.ackable()).toBeNull();
     window.stamped(104);
     expect(window.ackable()).toBe(1);
+    // All of it is settled, and what is not stamped is the broker's all the same.
+    expect([window.unsettled, window.hasUnacked]).toEqual([0, true]);
     window.stamped(105);
     expect(window.ackable()).toBe(2);
     expect(window.ackable()).toBeNull();
+    expect(window.hasUnacked).toBe(false);
     expect(window.head()).toEqual({ key: 'b', settled: 2 });
   });
 
