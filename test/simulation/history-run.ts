@@ -66,6 +66,6 @@ function report({ name }: RunWanted, system: HistorySystem, struck: readonly Str
   const { tally, told } = { tally: system.ticker.tally, told: system.told };
   process.stdout.write(
     `${name}: ${system.total} commands in ${(ms / 1000).toFixed(1)} s; struck at ${blows}; repeated ${tally.repeated}, ` +
-      `lost ${tally.lost}; clients: ${told.lostRequests} requests lost, ${told.sentAgain} lines sent again\n`,
+      `tenures lost ${tally.lost}; clients: ${told.lostRequests} requests lost, ${told.sentAgain} lines sent again\n`,
   );
 }
