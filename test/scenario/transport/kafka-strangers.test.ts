@@ -228,8 +228,10 @@ await describeWithKafka('a publisher that knows nothing of Onelane', (kafka) => 
       await balances().toEqual({ 1: 1 });
       await writingSnappy(() => party.log.publishAs([structured('1', 2)], SNAPPY));
       const causes = () => consumer.events.flatMap((event) => (event.kind === 'connection-lost' ? [event.cause] : []));
-      await party.when(() => causes().length > 0);
-      expect(causes()[0]).toMatchObject({
+      // The topic was made a moment ago, and a broker that does not know it yet may have said so before.
+      const unread = () => causes().find((cause) => cause.message.includes('records compressed with'));
+      await party.when(() => unread() !== undefined);
+      expect(unread()).toMatchObject({
         code: 'compression-unknown',
         message: expect.stringMatching(
           /^topic "party-.*" holds records compressed with snappy, which are not read: set its compression\.type to uncompressed/,
