@@ -86,7 +86,7 @@ async function startLane(run: LaneRun, tenure: Tenure): Promise<void> {
   const { lane, given } = run;
   for (let outages = 1; ; outages++) {
     try {
-      return await lane.start(tenure.resume);
+      return await lane.start({ ...tenure.resume, epoch: tenure.epoch });
     } catch (thrown) {
       if (thrown instanceof LogDiverged) throw thrown;
       await waitOutage(asError(thrown), outages, { given, partition: lane.partition, lost: lane.lost });

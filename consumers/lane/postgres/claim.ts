@@ -80,10 +80,9 @@ returning epoch::text, commits::text, next_position::text, last_position::text, 
 function tenureOf(partition: Partition, owner: Uuid, row: TextRow): Tenure {
   const [epochText, commitsText, next, last, lastHash, claims, marker, deaths] = row;
   const commits = BigInt(commitsText ?? '0');
-  const claimed = epoch(epochText ?? '0');
   return {
     partition,
-    epoch: claimed,
+    epoch: epoch(epochText ?? '0'),
     owner,
     commits,
     resume: {
@@ -93,7 +92,6 @@ function tenureOf(partition: Partition, owner: Uuid, row: TextRow): Tenure {
           ? { position: position(last), hash: trustedEntryHash(lastHash) }
           : null,
       commits,
-      epoch: claimed,
     },
     claims: Number(claims),
     marker: typeof marker === 'string' ? { entry: trustedEntryHash(marker), deaths: Number(deaths) } : null,

@@ -100,12 +100,7 @@ export function advanced(tenure: Tenure, plans: readonly Plan[]): Tenure {
   const resume =
     through === null
       ? { ...tenure.resume, commits }
-      : {
-          ...tenure.resume,
-          next: position(through.position + 1n),
-          last: { position: through.position, hash: through.hash },
-          commits,
-        };
+      : { next: position(through.position + 1n), last: { position: through.position, hash: through.hash }, commits };
   return isProgress(plans) ? { ...tenure, commits, resume, claims: 0, marker: null } : { ...tenure, commits, resume };
 }
 

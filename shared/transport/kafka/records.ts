@@ -23,7 +23,8 @@ export class RecordReader {
   /** Its bytes are those of what was fetched, when they are most of it: a part would keep the whole in memory, and is copied. */
   page(messages: readonly KafkaMessage[]): RecordPage {
     const page = new RecordPage(messages.length);
-    const copies = isMostOfItsFetch(messages) ? null : new Copies(messages);
+    const bytes = bytesWith(messages);
+    const copies = bytes.own * 2 >= bytes.fetched ? null : new Copies(bytes.own);
     for (const [index, message] of messages.entries()) {
       const value = message.value ?? EMPTY;
       const headers = this.#headersOf(message.headers ?? {});
@@ -50,18 +51,18 @@ export class RecordReader {
   }
 }
 
-/** All partitions of a broker come in one buffer, and a page may wait for long while its neighbours are read and gone. */
-function isMostOfItsFetch(messages: readonly KafkaMessage[]): boolean {
-  let kept = 0;
-  let held = 0;
+/** Bytes of the values, and of all that was fetched with them: a broker's partitions come in one buffer, and a page may outlive its neighbours for long. */
+function bytesWith(messages: readonly KafkaMessage[]): { readonly own: number; readonly fetched: number } {
+  let own = 0;
+  let fetched = 0;
   let last: ArrayBufferLike | null = null;
   for (const { value } of messages) {
     if (value === null) continue;
-    kept += value.length;
-    if (value.buffer !== last) held += value.buffer.byteLength;
+    own += value.length;
+    if (value.buffer !== last) fetched += value.buffer.byteLength;
     last = value.buffer;
   }
-  return kept * 2 >= held;
+  return { own, fetched };
 }
 
 /** The values of one page, one behind the other in memory of their own. */
@@ -69,8 +70,8 @@ class Copies {
   readonly #block: Buffer;
   #at = 0;
 
-  constructor(messages: readonly KafkaMessage[]) {
-    this.#block = Buffer.allocUnsafeSlow(messages.reduce((sum, { value }) => sum + (value?.length ?? 0), 0));
+  constructor(bytes: number) {
+    this.#block = Buffer.allocUnsafeSlow(bytes);
   }
 
   of(value: Buffer): Buffer {

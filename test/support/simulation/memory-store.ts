@@ -195,7 +195,7 @@ function tenureOf(truth: MemoryTruth, partition: Partition): Tenure {
     epoch: epoch(tenure.epoch),
     owner: (tenure.owner ?? '') as Tenure['owner'], // a claim has set it
     commits: tenure.commits,
-    resume: { next: tenure.next, last: tenure.last, commits: tenure.commits, epoch: epoch(tenure.epoch) },
+    resume: { next: tenure.next, last: tenure.last, commits: tenure.commits },
     claims: tenure.claims,
     marker: tenure.marker,
   };
