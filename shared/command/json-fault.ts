@@ -16,6 +16,11 @@ export function jsonFault(value: unknown): PointedFault | null {
   return fault === null ? null : { pointer: pointerOf(fault.path.reverse()), detail: fault.detail };
 }
 
+/** The same for a payload, which stands one level below the root: whether there is such a thing. */
+export function isPayloadFaulty(data: Json): boolean {
+  return faultIn(data, 1) !== null;
+}
+
 /** A path of names and indexes as an RFC 6901 pointer. */
 export function pointerOf(path: readonly PropertyKey[]): string {
   return path.map((step) => `/${String(step).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');

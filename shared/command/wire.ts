@@ -18,14 +18,12 @@ import {
   type Revision,
 } from './identity.ts';
 import { isJsonObject, jsonFault } from './json-fault.ts';
+import { readPrinted, TEXT_MAX, type ReadEvent } from './printed-event.ts';
 
 /** One command as bytes on the wire, envelope included. */
 export const COMMAND_BYTES_MAX = 256 * 1024;
 const RESERVED_TYPE = 'onelane';
 
-/** Attributes that every command has, and how long each may be. */
-const TEXT_MAX = { id: 256, source: 1024, type: 128, subject: 512 } as const;
-const TRACEPARENT_MAX = 64;
 const MEDIA_TYPE = 'application/json';
 
 const text = (max: number) => z.string().min(1).max(max);
@@ -47,7 +45,7 @@ export const envelopeSchema = z.looseObject({
   /** Binary payloads would be dropped silently: they are refused instead. */
   data_base64: z.never({ error: 'a payload is JSON in data, never data_base64' }).optional(),
   expectedrevision: z.int().min(0).optional(),
-  traceparent: z.string().max(TRACEPARENT_MAX).optional(),
+  traceparent: z.string().max(TEXT_MAX.traceparent).optional(),
 });
 
 export type Envelope = z.infer<typeof envelopeSchema>;
@@ -81,7 +79,7 @@ function hasPlainOptions(raw: Readonly<Record<string, Json>>): boolean {
     (datacontenttype === undefined || datacontenttype === MEDIA_TYPE) &&
     raw['data_base64'] === undefined &&
     (expectedrevision === undefined || (Number.isSafeInteger(expectedrevision) && Number(expectedrevision) >= 0)) &&
-    (traceparent === undefined || isText(traceparent, TRACEPARENT_MAX))
+    (traceparent === undefined || isText(traceparent, TEXT_MAX.traceparent))
   );
 }
 
@@ -132,7 +130,10 @@ export function decodeDelivery(delivery: Delivery): Command | Stray {
   }
   let raw: unknown;
   try {
-    raw = JSON.parse(utf8.decode(delivery.bytes));
+    const json = utf8.decode(delivery.bytes);
+    const printed = readPrinted(json);
+    if (printed !== null) return commandOf(printed);
+    raw = JSON.parse(json);
   } catch (thrown) {
     return unreadable(`not a JSON document in UTF-8: ${asError(thrown).message}`);
   }
@@ -151,6 +152,18 @@ function decodeEnvelope(raw: unknown, appendedAt: Date): Command | Stray {
 }
 
 function readEnvelope(event: Envelope, appendedAt: Date): Command | Stray {
+  return commandOf({
+    id: commandIdOf(event.id, event.source),
+    source: event.source,
+    type: event.type,
+    subject: event.subject,
+    timeMs: event.time === undefined ? appendedAt.getTime() : Date.parse(event.time),
+    data: event.data ?? null,
+    expectedRevision: event.expectedrevision === undefined ? null : revision(event.expectedrevision),
+  });
+}
+
+function commandOf(event: ReadEvent): Command | Stray {
   const names = splitType(event.type);
   if (names === null) return unreadable(`type "${event.type}" is not <resource type>.<command name>`);
   if (names.type === RESERVED_TYPE) {
@@ -162,41 +175,15 @@ function readEnvelope(event: Envelope, appendedAt: Date): Command | Stray {
   }
   const fault = subjectFault(event.subject);
   if (fault !== null) return unreadable(fault);
-  return sealCommand(event, names, appendedAt);
+  return sealCommand(event, names);
 }
 
-function sealCommand(event: Envelope, names: TypeNames, appendedAt: Date): Command {
-  const content: CommandContent = {
-    type: event.type,
-    subject: event.subject,
-    data: event.data ?? null,
-    expectedRevision: event.expectedrevision === undefined ? null : revision(event.expectedrevision),
-  };
-  return {
-    kind: 'command',
-    id: commandIdOf(event.id, event.source),
-    source: event.source,
-    type: names.type,
-    subject: event.subject,
-    key: resourceKey(names.type, event.subject),
-    name: names.name,
-    data: content.data,
-    expectedRevision: content.expectedRevision,
-    timeMs: event.time === undefined ? appendedAt.getTime() : instantMs(event.time),
-    content: contentHash(content),
-  };
-}
-
-const PLAIN_INSTANT = '2026-11-22T10:00:00.000Z';
-const ZERO = 48;
-
-/** Of a valid time. What our own publishers print is read by its digits: Date.parse takes three times as long. */
-function instantMs(time: string): number {
-  // Date.UTC takes years below 100 for those of the last century.
-  if (time.length !== PLAIN_INSTANT.length || !time.endsWith('Z') || time.startsWith('00')) return Date.parse(time);
-  const two = (at: number): number => time.charCodeAt(at) * 10 + time.charCodeAt(at + 1) - 11 * ZERO;
-  const ms = two(20) * 10 + time.charCodeAt(22) - ZERO;
-  return Date.UTC(two(0) * 100 + two(2), two(5) - 1, two(8), two(11), two(14), two(17), ms);
+function sealCommand(event: ReadEvent, names: TypeNames): Command {
+  const { id, source, subject, timeMs, data, expectedRevision } = event;
+  const { type, name } = names;
+  const key = resourceKey(type, subject);
+  const content = contentHash(event);
+  return { kind: 'command', id, source, type, subject, key, name, data, expectedRevision, timeMs, content };
 }
 
 interface TypeNames {
