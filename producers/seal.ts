@@ -1,6 +1,7 @@
 // Owns sealing: a draft is checked against its contract, gets its id, and becomes the bytes that every transport carries.
 import type { z } from 'zod';
 import type { Contract } from '../shared/command/contract.ts';
+import { contentHash } from '../shared/command/content.ts';
 import { HEADER, type Headers } from '../shared/command/entry.ts';
 import {
   commandIdOf,
@@ -13,7 +14,8 @@ import {
   type Uuid,
 } from '../shared/command/identity.ts';
 import { partitionOf } from '../shared/command/routing.ts';
-import { COMMAND_BYTES_MAX, contentHash, encodeCommand, splitType } from '../shared/command/wire.ts';
+import { splitType } from '../shared/command/type-names.ts';
+import { COMMAND_BYTES_MAX, encodeCommand } from '../shared/command/wire.ts';
 import { asError } from '../shared/process/errors.ts';
 import { bytesText } from '../shared/process/quantity.ts';
 import type { Routed } from '../shared/transport/transport.ts';

@@ -54,7 +54,9 @@ export function subjectFault(subject: string): string | null {
   if (subject.length === 0) return 'the subject is empty';
   if (!subject.isWellFormed()) return 'the subject has a lone surrogate, which UTF-8 cannot carry';
   if (subject.includes('\u0000')) return 'the subject has a NUL character, which PostgreSQL text cannot carry';
-  if (Buffer.byteLength(subject) > SUBJECT_BYTES_MAX) return `the subject is longer than ${SUBJECT_BYTES_MAX} bytes`;
+  // A UTF-16 unit takes three bytes at most.
+  if (subject.length * 3 > SUBJECT_BYTES_MAX && Buffer.byteLength(subject) > SUBJECT_BYTES_MAX)
+    return `the subject is longer than ${SUBJECT_BYTES_MAX} bytes`;
   return null;
 }
 

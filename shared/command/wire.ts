@@ -1,30 +1,17 @@
 // Owns the wire: a command as a CloudEvents 1.0 event in structured JSON, the same bytes on every transport.
-import { hash } from 'node:crypto';
 import { z } from 'zod';
 import { asError } from '../process/errors.ts';
-import { canonicalJson } from './canonical.ts';
+import { contentHash, type CommandContent } from './content.ts';
 import type { Command, Delivery, Stray } from './entry.ts';
 import { storableText } from './failure.ts';
-import {
-  commandIdOf,
-  isResourceTypeName,
-  resourceKey,
-  revision,
-  subjectFault,
-  trustedContent,
-  type ContentHash,
-  type Json,
-  type ResourceTypeName,
-  type Revision,
-} from './identity.ts';
+import { commandIdOf, resourceKey, revision, subjectFault, type Json } from './identity.ts';
 import { isJsonObject, jsonFault } from './json-fault.ts';
-import { readPrinted, TEXT_MAX, type ReadEvent } from './printed-event.ts';
+import { MEDIA_TYPE, readPrinted, TEXT_MAX } from './printed-command.ts';
+import { RESERVED_TYPE, splitType, type TypeNames } from './type-names.ts';
 
 /** One command as bytes on the wire, envelope included. */
 export const COMMAND_BYTES_MAX = 256 * 1024;
-const RESERVED_TYPE = 'onelane';
 
-const MEDIA_TYPE = 'application/json';
 
 const text = (max: number) => z.string().min(1).max(max);
 
@@ -87,23 +74,6 @@ function isText(value: Json | undefined, max: number): boolean {
   return typeof value === 'string' && value.length > 0 && value.length <= max;
 }
 
-/** What a command says, before it has an id: the parts that "same content" is about. */
-export interface CommandContent {
-  readonly type: string;
-  readonly subject: string;
-  readonly data: Json;
-  readonly expectedRevision: Revision | null;
-}
-
-/** SHA-256 of the canonical JSON (RFC 8785) of type, subject, data and expectedrevision; throws on what JSON cannot say. */
-export function contentHash(content: CommandContent): ContentHash {
-  const { type, subject, data, expectedRevision } = content;
-  // The four names in their canonical order; most commands expect no revision.
-  const expected = expectedRevision === null ? '' : `"expectedrevision":${expectedRevision},`;
-  const canonical = `{"data":${canonicalJson(data)},${expected}"subject":${canonicalJson(subject)},"type":${canonicalJson(type)}}`;
-  return trustedContent(hash('sha256', canonical, 'hex'));
-}
-
 /** The structured-mode bytes of a command. */
 export function encodeCommand(command: Command, traceparent?: string): Uint8Array {
   return Buffer.from(
@@ -115,10 +85,11 @@ export function encodeCommand(command: Command, traceparent?: string): Uint8Arra
       subject: command.subject,
       time: new Date(command.timeMs).toISOString(),
       datacontenttype: MEDIA_TYPE,
-      data: command.data,
       // What is undefined is not printed.
       expectedrevision: command.expectedRevision ?? undefined,
       traceparent,
+      // Last, as readPrinted expects it.
+      data: command.data,
     }),
   );
 }
@@ -132,7 +103,7 @@ export function decodeDelivery(delivery: Delivery): Command | Stray {
   try {
     const json = utf8.decode(delivery.bytes);
     const printed = readPrinted(json);
-    if (printed !== null) return commandOf(printed);
+    if (printed !== null) return printed;
     raw = JSON.parse(json);
   } catch (thrown) {
     return unreadable(`not a JSON document in UTF-8: ${asError(thrown).message}`);
@@ -152,18 +123,6 @@ function decodeEnvelope(raw: unknown, appendedAt: Date): Command | Stray {
 }
 
 function readEnvelope(event: Envelope, appendedAt: Date): Command | Stray {
-  return commandOf({
-    id: commandIdOf(event.id, event.source),
-    source: event.source,
-    type: event.type,
-    subject: event.subject,
-    timeMs: event.time === undefined ? appendedAt.getTime() : Date.parse(event.time),
-    data: event.data ?? null,
-    expectedRevision: event.expectedrevision === undefined ? null : revision(event.expectedrevision),
-  });
-}
-
-function commandOf(event: ReadEvent): Command | Stray {
   const names = splitType(event.type);
   if (names === null) return unreadable(`type "${event.type}" is not <resource type>.<command name>`);
   if (names.type === RESERVED_TYPE) {
@@ -175,41 +134,29 @@ function commandOf(event: ReadEvent): Command | Stray {
   }
   const fault = subjectFault(event.subject);
   if (fault !== null) return unreadable(fault);
-  return sealCommand(event, names);
+  return sealCommand(event, names, appendedAt);
 }
 
-function sealCommand(event: ReadEvent, names: TypeNames): Command {
-  const { id, source, subject, timeMs, data, expectedRevision } = event;
-  const { type, name } = names;
-  const key = resourceKey(type, subject);
-  const content = contentHash(event);
-  return { kind: 'command', id, source, type, subject, key, name, data, expectedRevision, timeMs, content };
-}
-
-interface TypeNames {
-  readonly type: ResourceTypeName;
-  readonly name: string;
-}
-
-/** A system has few types; but anybody may make up others. */
-const TYPES_KEPT_MAX = 1_000;
-const namesOfTypes = new Map<string, TypeNames>();
-
-/** `account.deposit` → account, deposit; null when it has not that form. What one event after the other says is read once. */
-export function splitType(type: string): TypeNames | null {
-  const known = namesOfTypes.get(type);
-  if (known !== undefined) return known;
-  const names = namesIn(type);
-  if (namesOfTypes.size >= TYPES_KEPT_MAX) namesOfTypes.clear();
-  if (names !== null) namesOfTypes.set(type, names);
-  return names;
-}
-
-function namesIn(type: string): TypeNames | null {
-  const dot = type.indexOf('.');
-  const resource = type.slice(0, dot);
-  if (dot < 1 || dot === type.length - 1 || !isResourceTypeName(resource)) return null;
-  return { type: resource, name: type.slice(dot + 1) };
+function sealCommand(event: Envelope, names: TypeNames, appendedAt: Date): Command {
+  const content: CommandContent = {
+    type: event.type,
+    subject: event.subject,
+    data: event.data ?? null,
+    expectedRevision: event.expectedrevision === undefined ? null : revision(event.expectedrevision),
+  };
+  return {
+    kind: 'command',
+    id: commandIdOf(event.id, event.source),
+    source: event.source,
+    type: names.type,
+    subject: event.subject,
+    key: resourceKey(names.type, event.subject),
+    name: names.name,
+    data: content.data,
+    expectedRevision: content.expectedRevision,
+    timeMs: event.time === undefined ? appendedAt.getTime() : Date.parse(event.time),
+    content: contentHash(content),
+  };
 }
 
 function describe(error: z.ZodError): string {

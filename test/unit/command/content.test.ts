@@ -5,7 +5,8 @@ import { describe, expect, it } from 'vitest';
 import { canonicalJson } from '../../../shared/command/canonical.ts';
 import { entryHash } from '../../../shared/command/entry.ts';
 import { position, revision, type Json } from '../../../shared/command/identity.ts';
-import { contentHash, decodeDelivery, type CommandContent } from '../../../shared/command/wire.ts';
+import { contentHash, type CommandContent } from '../../../shared/command/content.ts';
+import { decodeDelivery } from '../../../shared/command/wire.ts';
 
 const SEED = 12;
 // What JSON.parse gives back is Json by definition.

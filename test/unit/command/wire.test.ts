@@ -1,6 +1,7 @@
 // The wire: what is encoded is read again, what cannot be read is a stray with a reason, and nothing makes the reader throw.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { contentHash } from '../../../shared/command/content.ts';
 import type { Command, Delivery, Stray } from '../../../shared/command/entry.ts';
 import {
   commandIdOf,
@@ -11,14 +12,13 @@ import {
   type Json,
 } from '../../../shared/command/identity.ts';
 import { JSON_DEPTH_MAX } from '../../../shared/command/json-fault.ts';
+import { splitType } from '../../../shared/command/type-names.ts';
 import {
   COMMAND_BYTES_MAX,
-  contentHash,
   decodeDelivery,
   encodeCommand,
   envelopeSchema,
   isPlainEnvelope,
-  splitType,
 } from '../../../shared/command/wire.ts';
 
 const APPENDED_AT = new Date('2026-11-22T10:00:00.000Z');
