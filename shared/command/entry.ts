@@ -47,6 +47,8 @@ export interface Delivery {
   readonly bytes: Uint8Array;
   readonly headers: Headers;
   readonly appendedAt: Date;
+  /** The same bytes as text, where they are ASCII and the transport has read them for many entries at once. */
+  readonly text?: string | null;
 }
 
 /** A delivery, read once. */

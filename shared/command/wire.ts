@@ -96,12 +96,14 @@ export function encodeCommand(command: Command, traceparent?: string): Uint8Arra
 
 /** Reads a delivery; never throws. What cannot be read is a stray that says why. */
 export function decodeDelivery(delivery: Delivery): Command | Stray {
-  if (delivery.bytes.length > COMMAND_BYTES_MAX) {
-    return unreadable(`the entry has ${delivery.bytes.length} bytes; a command has at most ${COMMAND_BYTES_MAX}`);
+  const read = delivery.text ?? delivery.bytes;
+  // Text that was read for many entries at once is ASCII: it is as long as its bytes.
+  if (read.length > COMMAND_BYTES_MAX) {
+    return unreadable(`the entry has ${read.length} bytes; a command has at most ${COMMAND_BYTES_MAX}`);
   }
   let raw: unknown;
   try {
-    const json = utf8.decode(delivery.bytes);
+    const json = typeof read === 'string' ? read : utf8.decode(read);
     const printed = readPrinted(json);
     if (printed !== null) return printed;
     raw = JSON.parse(json);

@@ -156,8 +156,9 @@ export class KafkaLane implements Lane {
       // Behind the last entry there may be records that are nobody's.
       const isWhole = fitting.length === batch.messages.length;
       this.#ahead = Number(isWhole ? batch.lastOffset() : newest.position) + 1;
-      // Its bytes are a part of the whole fetch.
-      this.#last = { ...newest, bytes: Buffer.from(newest.bytes) };
+      const { position: at, bytes, headers, appendedAt } = newest;
+      // Its bytes are a part of the whole page.
+      this.#last = { position: at, bytes: Buffer.from(bytes), headers, appendedAt };
       this.#given.onRead(newest);
     }
     if (foreign !== undefined) {

@@ -1,8 +1,8 @@
 // Owns the turning of Kafka's records into deliveries: offsets, append times, headers as text, and CloudEvents in binary mode.
 import type { IHeaders, KafkaMessage } from 'kafkajs';
 import type { Delivery, Headers } from '../../command/entry.ts';
-import { position } from '../../command/identity.ts';
 import { structuredBytes } from '../binary-mode.ts';
+import { BlockDelivery, blockOf, type Beside, type EntryBlock } from '../entry-block.ts';
 import type { Page } from '../inbox.ts';
 
 type RawHeader = IHeaders[string];
@@ -15,24 +15,33 @@ export class RecordReader {
   #raw: IHeaders = {};
   #headers: Headers = Object.freeze({});
   #appendedAt = new Date(0);
+  #beside: Beside = { headers: this.#headers, appendedAt: this.#appendedAt };
 
   delivery(message: KafkaMessage): Delivery {
     return this.page([message]).at(0);
   }
 
-  /** Its bytes are those of what was fetched, when they are most of it: a part would keep the whole in memory, and is copied. */
+  /** In memory of its own: a broker's partitions come in one buffer, and a page may outlive its neighbours for long. */
   page(messages: readonly KafkaMessage[]): RecordPage {
-    const page = new RecordPage(messages.length);
-    const bytes = bytesWith(messages);
-    const copies = bytes.own * 2 >= bytes.fetched ? null : new Copies(bytes.own);
-    for (const [index, message] of messages.entries()) {
-      const value = message.value ?? EMPTY;
-      const headers = this.#headersOf(message.headers ?? {});
-      const own = copies === null ? value : copies.of(value);
-      const at = { offset: Number(message.offset), headers, appendedAt: this.#appendedAtOf(message) };
-      page.set(index, structuredBytes(own, headers, ATTRIBUTE_PREFIX), at);
+    const offsets = new Float64Array(messages.length);
+    const besides: Beside[] = [];
+    const values: Uint8Array[] = [];
+    for (let index = 0; index < messages.length; index++) {
+      const message = messages[index];
+      if (message === undefined) continue;
+      const beside = this.#besideOf(message);
+      offsets[index] = Number(message.offset);
+      besides.push(beside);
+      values.push(structuredBytes(message.value ?? EMPTY, beside.headers, ATTRIBUTE_PREFIX));
     }
-    return page;
+    return new RecordPage(blockOf(values), offsets, besides);
+  }
+
+  #besideOf(message: KafkaMessage): Beside {
+    const headers = this.#headersOf(message.headers ?? {});
+    const appendedAt = this.#appendedAtOf(message);
+    if (headers !== this.#beside.headers || appendedAt !== this.#beside.appendedAt) this.#beside = { headers, appendedAt };
+    return this.#beside;
   }
 
   /** A broker's clock may be set back; the append time of a partition never goes back. */
@@ -51,85 +60,37 @@ export class RecordReader {
   }
 }
 
-/** Bytes of the values, and of all that was fetched with them: a broker's partitions come in one buffer, and a page may outlive its neighbours for long. */
-function bytesWith(messages: readonly KafkaMessage[]): { readonly own: number; readonly fetched: number } {
-  let own = 0;
-  let fetched = 0;
-  let last: ArrayBufferLike | null = null;
-  for (const { value } of messages) {
-    if (value === null) continue;
-    own += value.length;
-    if (value.buffer !== last) fetched += value.buffer.byteLength;
-    last = value.buffer;
-  }
-  return { own, fetched };
-}
-
-/** The values of one page, one behind the other in memory of their own. */
-class Copies {
-  readonly #block: Buffer;
-  #at = 0;
-
-  constructor(bytes: number) {
-    this.#block = Buffer.allocUnsafeSlow(bytes);
-  }
-
-  of(value: Buffer): Buffer {
-    this.#block.set(value, this.#at);
-    return this.#block.subarray(this.#at, (this.#at += value.length));
-  }
-}
-
-/**
- * Records that wait to be handed out, as a few flat arrays: objects of their own would outlive the collector's first generation, and each
- * would be copied twice on its way to the second.
- */
+/** Records that wait to be handed out. */
 export class RecordPage implements Page {
-  readonly count: number;
-  readonly #sources: ArrayBufferLike[] = [];
-  readonly #starts: Uint32Array;
-  readonly #lengths: Uint32Array;
+  readonly #block: EntryBlock;
   readonly #offsets: Float64Array;
-  /** Of each record; the same object where they are the same. */
-  readonly headers: Headers[] = [];
-  readonly #times: Date[] = [];
+  readonly #besides: readonly Beside[];
 
-  constructor(count: number) {
-    this.count = count;
-    this.#starts = new Uint32Array(count);
-    this.#lengths = new Uint32Array(count);
-    this.#offsets = new Float64Array(count);
+  constructor(block: EntryBlock, offsets: Float64Array, besides: readonly Beside[]) {
+    this.#block = block;
+    this.#offsets = offsets;
+    this.#besides = besides;
   }
 
-  set(
-    index: number,
-    bytes: Uint8Array,
-    at: { readonly offset: number; readonly headers: Headers; readonly appendedAt: Date },
-  ): void {
-    this.#sources[index] = bytes.buffer;
-    this.#starts[index] = bytes.byteOffset;
-    this.#lengths[index] = bytes.length;
-    this.#offsets[index] = at.offset;
-    this.headers[index] = at.headers;
-    this.#times[index] = at.appendedAt;
+  get count(): number {
+    return this.#block.count;
   }
 
   bytesOf(index: number): number {
-    return this.#lengths[index] ?? 0;
+    return this.#block.bytesOf(index);
+  }
+
+  /** Of each record; the same object where they are the same. */
+  get headers(): readonly Headers[] {
+    return this.#besides.map((beside) => beside.headers);
   }
 
   at(index: number): Delivery {
-    return {
-      position: position(this.#offsets[index] ?? 0),
-      bytes: Buffer.from(this.#sources[index] ?? NOTHING, this.#starts[index], this.#lengths[index]),
-      headers: this.headers[index] ?? NO_HEADERS,
-      appendedAt: this.#times[index] ?? new Date(0),
-    };
+    return new BlockDelivery(this.#block, index, this.#offsets[index] ?? 0, this.#besides[index] ?? NOTHING_BESIDE);
   }
 }
 
-const NO_HEADERS: Headers = Object.freeze({});
-const NOTHING = new ArrayBuffer(0);
+const NOTHING_BESIDE: Beside = { headers: Object.freeze({}), appendedAt: new Date(0) };
 
 /** A header's bytes are a part of all that was fetched with it, and would keep it in memory. */
 function apart(raw: IHeaders): IHeaders {

@@ -2,25 +2,20 @@
 import { createHash } from 'node:crypto';
 import type { Message } from 'amqplib';
 import { HEADER, type Headers } from '../../command/entry.ts';
-import { position, type Uuid } from '../../command/identity.ts';
+import type { Uuid } from '../../command/identity.ts';
 import { structuredBytes } from '../binary-mode.ts';
+import { BlockDelivery, blockOf, EntryBlock } from '../entry-block.ts';
 import type { Page } from '../inbox.ts';
 import { BRACKET, FRAME } from './outgoing.ts';
 
 export interface Incoming {
   /** The same whenever the same message is delivered, and another for any other. */
   readonly key: string;
-  readonly bodies: Bodies;
+  /** Its entries, at least one. They are looked at when they are handed out: a message may wait for long. */
+  readonly bodies: EntryBlock;
   /** Of each entry. */
   readonly headers: Headers;
   readonly appendedMs: number;
-}
-
-/** One message's entries, at least one. What it holds is looked at when it is asked for: a message may wait for long. */
-export interface Bodies {
-  readonly count: number;
-  bytesOf(index: number): number;
-  at(index: number): Uint8Array;
 }
 
 type Read = Pick<Message, 'content' | 'properties'>;
@@ -34,7 +29,7 @@ export function readMessage(message: Read, about: { readonly system: Uuid; reado
   const isOurs = headers[HEADER.system] === about.system && typeof message.properties.messageId === 'string';
   return {
     key: isOurs ? String(message.properties.messageId) : contentKey(message),
-    bodies: (lengths === undefined ? null : split(message.content, lengths)) ?? listed([message.content]),
+    bodies: (lengths === undefined ? null : split(message.content, lengths)) ?? blockOf([message.content]),
     headers: Object.freeze(headers),
     // A publisher's clock may be ahead of ours, and what it says may be no number.
     appendedMs: Math.min(about.nowMs, /^\d{1,15}$/.test(appended) ? Number(appended) : about.nowMs),
@@ -46,62 +41,31 @@ export function pageOf(
   { bodies, headers }: Incoming,
   { first, skip, appendedAt }: { readonly first: number; readonly skip: number; readonly appendedAt: Date },
 ): Page {
+  const beside = { headers, appendedAt };
   return {
     count: bodies.count - skip,
     bytesOf: (index) => bodies.bytesOf(skip + index),
-    at: (index) => ({ position: position(first + index), bytes: bodies.at(skip + index), headers, appendedAt }),
+    at: (index) => new BlockDelivery(bodies, skip + index, first + index, beside),
   };
 }
 
-/** Views on the message's own bytes; null when the lengths are not those of its parts. */
-function split(content: Buffer, lengths: string): Bodies | null {
+/** The parts of the message where they stand; null when the lengths are not those of its parts. */
+function split(content: Buffer, lengths: string): EntryBlock | null {
   const texts = lengths.split(',');
+  const starts = new Uint32Array(texts.length);
+  const ends = new Uint32Array(texts.length);
   // One byte stands before each part, and one behind the last.
-  const starts = new Uint32Array(texts.length + 1);
   let at = 1;
   for (let index = 0; index < texts.length; index++) {
     const length = Number(texts[index]);
     if (!Number.isInteger(length) || length < 0 || at + length >= content.length) return null;
     starts[index] = at;
+    ends[index] = at + length;
     at += length + 1;
   }
-  starts[texts.length] = at;
   const isWhole = at === content.length && content[0] === BRACKET.open && content[at - 1] === BRACKET.close;
-  return isWhole ? new Parts(content, starts) : null;
+  return isWhole ? new EntryBlock(content, starts, ends) : null;
 }
-
-class Parts implements Bodies {
-  readonly #content: Buffer;
-  readonly #starts: Uint32Array;
-
-  /** `starts`: of each part, and of what would come behind the last. */
-  constructor(content: Buffer, starts: Uint32Array) {
-    this.#content = content;
-    this.#starts = starts;
-  }
-
-  get count(): number {
-    return this.#starts.length - 1;
-  }
-
-  bytesOf(index: number): number {
-    return (this.#starts[index + 1] ?? 0) - (this.#starts[index] ?? 0) - 1;
-  }
-
-  at(index: number): Uint8Array {
-    return this.#content.subarray(this.#starts[index], (this.#starts[index + 1] ?? 1) - 1);
-  }
-}
-
-function listed(bodies: readonly Uint8Array[]): Bodies {
-  return {
-    count: bodies.length,
-    bytesOf: (index) => bodies[index]?.length ?? 0,
-    at: (index) => bodies[index] ?? NOTHING,
-  };
-}
-
-const NOTHING = new Uint8Array(0);
 
 /** The two spellings of the binding: brokers and clients that cannot carry a colon take the underscore. */
 const ATTRIBUTE_PREFIXES = ['cloudevents:', 'cloudevents_'] as const;
@@ -114,7 +78,7 @@ function readForeign(message: Read, ownHeaders: Headers, nowMs: number): Incomin
   const headers = Object.freeze(isTyped ? { ...ownHeaders, 'content-type': contentType } : { ...ownHeaders });
   return {
     key: contentKey(message),
-    bodies: listed(
+    bodies: blockOf(
       (isTyped && BATCH.test(contentType) ? events(message.content) : null) ?? [single(message.content, headers)],
     ),
     headers,

@@ -3,8 +3,9 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { HEADER } from '../../../shared/command/entry.ts';
 import { newCommandId, newUuid, partition, trustedKey } from '../../../shared/command/identity.ts';
+import type { EntryBlock } from '../../../shared/transport/entry-block.ts';
 import { EntryCounts } from '../../../shared/transport/rabbitmq/entry-counts.ts';
-import { readMessage, type Bodies } from '../../../shared/transport/rabbitmq/incoming.ts';
+import { readMessage } from '../../../shared/transport/rabbitmq/incoming.ts';
 import { cutMessages, encodeMessage, MESSAGE_BYTES_MAX } from '../../../shared/transport/rabbitmq/outgoing.ts';
 import { PREFETCH_FIRST, PREFETCH_MAX, Prefetch } from '../../../shared/transport/rabbitmq/prefetch.ts';
 import type { Clock } from '../../../shared/process/time.ts';
@@ -31,7 +32,7 @@ const read = ({ content, options }: ReturnType<typeof encode>, nowMs = NOW.getTi
     { system: SYSTEM, nowMs },
   );
 
-const bytesIn = (bodies: Bodies) => Array.from({ length: bodies.count }, (_, index) => [...bodies.at(index)]);
+const bytesIn = (bodies: EntryBlock) => Array.from({ length: bodies.count }, (_, index) => [...bodies.at(index)]);
 
 const NO_PROPERTIES = {
   contentType: undefined,
