@@ -16,9 +16,11 @@ export type Verdict =
   | { readonly kind: 'reject'; readonly code: string; readonly detail: string }
   | { readonly kind: 'failure'; readonly failure: CommandFailure };
 
-/** A row as this command leaves it: what the table gets, and what the next command sees of it. */
+/** A row as this command leaves it. */
 export interface After {
+  /** What the table gets. */
   readonly values: ChangedRow['values'];
+  /** What the next command sees. */
   readonly image: RowImage;
 }
 
@@ -61,45 +63,45 @@ export function decideCommand(payload: ReadPayload, command: Command, state: unk
 }
 
 function examine(decision: unknown, type: AnyResourceType): Verdict {
-  if (typeof decision !== 'object' || decision === null)
-    return malformed(`decide returned ${String(decision)}, not a decision`);
+  if (!isObject(decision)) return malformed(`decide returned ${String(decision)}, not a decision`);
   if ('then' in decision) {
     // Nobody awaits it; without a handler its rejection would end the process.
     void Promise.resolve(decision).catch(() => undefined);
     return malformed('decide returned a promise; it must be synchronous');
   }
-  const kind: unknown = Reflect.get(decision, 'kind');
-  if (kind === 'reject') return examineReject(Reflect.get(decision, 'code'), Reflect.get(decision, 'detail'));
+  const { kind } = decision;
+  if (kind === 'reject') return examineReject(decision['code'], decision['detail']);
   if (kind !== 'change' && kind !== 'unchanged')
     return malformed(`decide returned kind ${JSON.stringify(kind) ?? 'undefined'}`);
-  const reply = replyText(Reflect.get(decision, 'reply'));
+  const reply = replyText(decision['reply']);
   if (typeof reply === 'object' && reply !== null) return malformed(reply.fault);
   if (kind === 'unchanged') return { kind, reply };
-  const state: unknown = Reflect.get(decision, 'state');
+  const { state } = decision;
   if (state === undefined) return malformed('a change needs a state, or null to delete the row');
-  return { kind, after: state === null ? null : written(type, state), reply };
+  return { kind, after: state === null ? null : new WrittenRow(type.rows, state), reply };
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null;
 }
 
 /**
  * Throws when the table cannot take or give back such a state: said here, where one command can be blamed. What is written and what the
  * next command sees is settled by this; neither depends on where a batch is cut, nor on what becomes of the object that `decide` returned.
  */
-function written({ rows }: AnyResourceType, state: unknown): After {
-  const values = rows.encode(state);
-  return { values, image: new RowImage(new WrittenRow(rows, values)) };
-}
-
-class WrittenRow {
+class WrittenRow implements After {
+  readonly values: ChangedRow['values'];
+  readonly image: RowImage;
   readonly #rows: AnyResourceType['rows'];
-  readonly #values: ChangedRow['values'];
 
-  constructor(rows: AnyResourceType['rows'], values: ChangedRow['values']) {
+  constructor(rows: AnyResourceType['rows'], state: unknown) {
     this.#rows = rows;
-    this.#values = values;
+    this.values = rows.encode(state);
+    this.image = new RowImage(this);
   }
 
   get state(): unknown {
-    return this.#rows.decode(this.#values);
+    return this.#rows.decode(this.values);
   }
 }
 

@@ -11,14 +11,14 @@ export function deepFreeze(value: unknown): Freezing {
   Object.freeze(value);
   let freezing: Freezing = isPlain(value) ? 'frozen' : 'open';
   for (const name of Object.keys(value)) {
-    if (deepFreeze(Reflect.get(value, name)) === 'open') freezing = 'open';
+    const inner: unknown = Reflect.get(value, name);
+    if (typeof inner === 'object' && deepFreeze(inner) === 'open') freezing = 'open';
   }
   return freezing;
 }
 
 /** All that such an object is lies in its properties. */
 function isPlain(value: object): boolean {
-  if (Array.isArray(value)) return true;
   const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === Object.prototype || prototype === null;
+  return prototype === Object.prototype || prototype === null || Array.isArray(value);
 }

@@ -20,8 +20,10 @@ export interface Subject {
   /** Null: there is no such row. */
   image: RowImage | null;
   revision: Revision;
-  change: { readonly values: After['values'] | null } | null;
+  change: Pick<After, 'values'> | typeof DELETED | null;
 }
+
+const DELETED = { values: null } as const;
 
 export class Fold {
   readonly #recall: Recall;
@@ -74,7 +76,7 @@ export class Fold {
     if (after === null && subject.image === null) return;
     subject.image = after?.image ?? null;
     subject.revision = revision(subject.revision + 1);
-    subject.change = { values: after?.values ?? null };
+    subject.change = after ?? DELETED;
   }
 
   apply(entry: Entry, command: Command, subject: Subject, reply: string | null): void {
