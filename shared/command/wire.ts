@@ -12,7 +12,6 @@ import { RESERVED_TYPE, splitType, type TypeNames } from './type-names.ts';
 /** One command as bytes on the wire, envelope included. */
 export const COMMAND_BYTES_MAX = 256 * 1024;
 
-
 const text = (max: number) => z.string().min(1).max(max);
 
 /** The envelope; attributes that we do not know are CloudEvents extensions and pass. */

@@ -40,7 +40,8 @@ export class RecordReader {
   #besideOf(message: KafkaMessage): Beside {
     const headers = this.#headersOf(message.headers ?? {});
     const appendedAt = this.#appendedAtOf(message);
-    if (headers !== this.#beside.headers || appendedAt !== this.#beside.appendedAt) this.#beside = { headers, appendedAt };
+    if (headers !== this.#beside.headers || appendedAt !== this.#beside.appendedAt)
+      this.#beside = { headers, appendedAt };
     return this.#beside;
   }
 
