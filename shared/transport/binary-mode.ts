@@ -10,7 +10,7 @@ const WHOLE_NUMBERS: ReadonlySet<string> = new Set(['expectedrevision']);
  * Source: the protocol bindings of CloudEvents 1.0.2 for Kafka and AMQP, section 3.
  */
 export function structuredBytes(value: Buffer, headers: Headers, prefix: string): Uint8Array {
-  if (headers[`${prefix}specversion`] === undefined) return value;
+  if (!isBinaryMode(headers, prefix)) return value;
   const payload = value.length === 0 ? 'null' : jsonOf(value);
   if (payload === null) return value;
   const attributes = Object.entries(headers)
@@ -19,6 +19,11 @@ export function structuredBytes(value: Buffer, headers: Headers, prefix: string)
       ([name, text]) => `${JSON.stringify(name.slice(prefix.length))}:${attribute(name.slice(prefix.length), text)}`,
     );
   return Buffer.from(`{${[...attributes, `"data":${payload}`].join(',')}}`);
+}
+
+/** Whether the event's attributes are in its headers. */
+export function isBinaryMode(headers: Headers, prefix: string): boolean {
+  return headers[`${prefix}specversion`] !== undefined;
 }
 
 function attribute(name: string, text: string): string {

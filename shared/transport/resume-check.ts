@@ -46,7 +46,8 @@ export function diverged(partition: Partition, what: string): LogDiverged {
 /** How many entries, from the first on, are ours: up to the first that another system published. `headers`: of each. */
 export function countOwn(headers: readonly Headers[], system: Uuid | null): number {
   if (system === null) return headers.length;
-  const foreign = headers.findIndex((each) => isForeign(each, system));
+  // Entries that came together share them as a rule.
+  const foreign = headers.findIndex((each, at) => each !== headers[at - 1] && isForeign(each, system));
   return foreign === -1 ? headers.length : foreign;
 }
 

@@ -1,7 +1,7 @@
 // Owns the turning of Kafka's records into deliveries: offsets, append times, headers as text, and CloudEvents in binary mode.
 import type { IHeaders, KafkaMessage } from 'kafkajs';
 import type { Delivery, Headers } from '../../command/entry.ts';
-import { structuredBytes } from '../binary-mode.ts';
+import { isBinaryMode, structuredBytes } from '../binary-mode.ts';
 import { BlockDelivery, blockOf, type Beside, type EntryBlock } from '../entry-block.ts';
 import type { Page } from '../inbox.ts';
 
@@ -14,6 +14,7 @@ const ATTRIBUTE_PREFIX = 'ce_';
 export class RecordReader {
   #raw: IHeaders = {};
   #headers: Headers = Object.freeze({});
+  #isBinary = false;
   #appendedAt = new Date(0);
   #beside: Beside = { headers: this.#headers, appendedAt: this.#appendedAt };
 
@@ -32,7 +33,8 @@ export class RecordReader {
       const beside = this.#besideOf(message);
       offsets[index] = Number(message.offset);
       besides.push(beside);
-      values.push(structuredBytes(message.value ?? EMPTY, beside.headers, ATTRIBUTE_PREFIX));
+      const value = message.value ?? EMPTY;
+      values.push(this.#isBinary ? structuredBytes(value, beside.headers, ATTRIBUTE_PREFIX) : value);
     }
     return new RecordPage(blockOf(values), offsets, besides);
   }
@@ -56,6 +58,7 @@ export class RecordReader {
     if (!sameHeaders(raw, this.#raw)) {
       this.#raw = apart(raw);
       this.#headers = readHeaders(raw);
+      this.#isBinary = isBinaryMode(this.#headers, ATTRIBUTE_PREFIX);
     }
     return this.#headers;
   }
@@ -127,10 +130,16 @@ function textOf(value: Buffer | string | undefined): string {
   }
 }
 
+/** Asked for each record: lists of the names would only be thrown away again. */
 function sameHeaders(a: IHeaders, b: IHeaders): boolean {
-  const names = Object.keys(a);
-  if (names.length !== Object.keys(b).length) return false;
-  return names.every((name) => sameHeader(a[name], b[name]));
+  let more = 0;
+  for (const name in a) {
+    if (a[name] === undefined || !sameHeader(a[name], b[name])) return false;
+    more++;
+  }
+  // All of the one are in the other: the same if there are as many.
+  for (const _ in b) more--;
+  return more === 0;
 }
 
 function sameHeader(one: RawHeader, other: RawHeader): boolean {
