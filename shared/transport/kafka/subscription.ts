@@ -38,9 +38,9 @@ const SILENCE_MS_MAX = 300_000;
 const HINT_EVERY_MS = 1_000;
 const HINT_MS_MAX = 500;
 /** Read ahead as far as the setting allows, and no further than this: more costs memory and makes nothing faster. */
-const AHEAD_BYTES_MAX = 6 * 1024 * 1024;
+const AHEAD_BYTES_MAX = 12 * 1024 * 1024;
 /** One fetch is kept in memory until the last of its entries is handed out. */
-const FETCH_BYTES_MAX = 2 * 1024 * 1024;
+const FETCH_BYTES_MAX = 4 * 1024 * 1024;
 /** More than any batch of records may have: a broker gives a batch that is larger only to the first partition of a fetch. */
 const PARTITION_BYTES_MAX = 1024 * 1024 + 64 * 1024;
 
