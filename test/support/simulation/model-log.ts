@@ -1,7 +1,7 @@
 // Owns a log for simulations: it forgets what was settled, gives the rest to one lane after another, and lets the story say how much at a time.
 import type { Delivery } from '../../../shared/command/entry.ts';
 import { entryHash } from '../../../shared/command/entry.ts';
-import { position, type Partition, type Position } from '../../../shared/command/identity.ts';
+import { epoch as epochOf, position, type Epoch, type Partition, type Position } from '../../../shared/command/identity.ts';
 import { LogDiverged } from '../../../shared/transport/log-diverged.ts';
 import type { Lane } from '../../../shared/transport/transport.ts';
 
@@ -20,6 +20,7 @@ export class ModelLog {
   readonly #entries: readonly Delivery[];
   #settled = 0;
   #lanes = 0;
+  #epoch = epochOf(0n);
   /** Entries handed out more than once. */
   redelivered = 0;
   readonly #handedOut = new Set<number>();
@@ -44,6 +45,7 @@ export class ModelLog {
       partition,
       lost: lost.signal,
       start: async (resume) => {
+        this.#claimed(resume.epoch);
         if (draws.positions === 'stored') {
           next = this.#indexAfter(resume.last);
           // What a tenure says was applied need not be kept, also when its holder died before it could say so.
@@ -65,6 +67,12 @@ export class ModelLog {
       },
       release: () => Promise.resolve(),
     };
+  }
+
+  /** A log that keeps stamps needs it: every lane says under which claim it reads, and that is newer than any before. */
+  #claimed(epoch: Epoch | undefined): void {
+    if (epoch === undefined || epoch <= this.#epoch) this.#diverged(`claim ${epoch} comes after claim ${this.#epoch}`);
+    this.#epoch = epoch;
   }
 
   /** Positions of the model are 1, 2, 3 …, so an entry's index is one less than its position. */
