@@ -1,9 +1,10 @@
 // Owns the proof that a database which knows less than the broker was told halts its lanes, and that stamps stand before acks.
 import { setTimeout } from 'node:timers/promises';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { rabbitOf } from '../../../operators/wiring/rabbitmq-settings.ts';
-import { epoch, newUuid, partition } from '../../../shared/command/identity.ts';
+import { epoch, newUuid, partition, type Partition } from '../../../shared/command/identity.ts';
 import { asError } from '../../../shared/process/errors.ts';
+import { Latest } from '../../../shared/process/latest.ts';
 import { systemClock } from '../../../shared/process/time.ts';
 import { BrokerAway } from '../../../shared/transport/broker-away.ts';
 import { openConnection, type BrokerConnection } from '../../../shared/transport/rabbitmq/client.ts';
@@ -92,6 +93,19 @@ await describeWithRabbit('a stamp', (rabbit) => {
     // The claim was lost in a failover, and is made again.
     const again = await log.lane(transport, P0, at);
     expect(texts(await take(again, 2))).toEqual(['g0', 'g1']);
+  });
+
+  test('is not judged by a lane that was lost while it started: its successor may have written it', async () => {
+    const { transport } = await bundle();
+    const mine = new Latest<ReadonlySet<Partition>>(new Set([P0]));
+    const subscription = await transport.openSubscription(mine);
+    const { value: lane } = await subscription.lanes(new AbortController().signal)[Symbol.asyncIterator]().next();
+    if (lane === undefined) throw new Error('a lane is yielded');
+    mine.set(new Set());
+    await vi.waitFor(() => expect(lane.lost.aborted).toBe(true), 5_000);
+    await lane.start({ next: null, last: null, commits: 4n });
+    await lane.release();
+    await subscription.close();
   });
 
   test('of another system halts the lane: two databases share one log', async () => {

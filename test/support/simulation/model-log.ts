@@ -1,7 +1,13 @@
 // Owns a log for simulations: it forgets what was settled, gives the rest to one lane after another, and lets the story say how much at a time.
 import type { Delivery } from '../../../shared/command/entry.ts';
 import { entryHash } from '../../../shared/command/entry.ts';
-import { epoch as epochOf, position, type Epoch, type Partition, type Position } from '../../../shared/command/identity.ts';
+import {
+  epoch as epochOf,
+  position,
+  type Epoch,
+  type Partition,
+  type Position,
+} from '../../../shared/command/identity.ts';
 import { LogDiverged } from '../../../shared/transport/log-diverged.ts';
 import type { Lane } from '../../../shared/transport/transport.ts';
 
