@@ -1,6 +1,6 @@
 // Owns the draft: what a caller sends for one command, in the short form or as a CloudEvent, read from parsed JSON.
 import { z } from 'zod';
-import { envelopeSchema, hasPlainAttributes, isPlainEnvelope } from '../shared/command/wire.ts';
+import { envelopeSchema, hasPlainAttributes, isPlainEnvelope } from '../shared/command/envelope.ts';
 import { revision, type Json, type Revision } from '../shared/command/identity.ts';
 import type { Fault } from './fault.ts';
 import { isJsonObject, jsonFault, pointerOf, type PointedFault } from '../shared/command/json-fault.ts';

@@ -12,10 +12,14 @@ export function canonicalJson(value: Json): string {
   if (typeof value === 'string') return canonicalText(value);
   if (value === null || typeof value !== 'object') return canonicalScalar(value);
   if (isList(value)) return `[${value.map(canonicalJson).join(',')}]`;
+  const names = Object.keys(value);
+  if (names.length > 1) names.sort();
   let members = '';
-  // A list of the names would only be thrown away again, and nearly always they stand in their order.
-  if (isSorted(value)) for (const name in value) members += member(name, value[name], members === '');
-  else for (const name of Object.keys(value).sort()) members += member(name, value[name], members === '');
+  for (const name of names) {
+    const inner = value[name];
+    if (inner === undefined) continue;
+    members += `${members === '' ? '' : ','}${canonicalText(name)}:${canonicalJson(inner)}`;
+  }
   return `{${members}}`;
 }
 
@@ -23,20 +27,6 @@ export function canonicalText(text: string): string {
   if (PLAIN.test(text)) return `"${text}"`;
   if (!text.isWellFormed()) throw new TypeError('a lone surrogate has no canonical JSON');
   return JSON.stringify(text);
-}
-
-function member(name: string, inner: Json | undefined, isFirst: boolean): string {
-  if (inner === undefined) return '';
-  return `${isFirst ? '' : ','}${canonicalText(name)}:${canonicalJson(inner)}`;
-}
-
-function isSorted(value: Readonly<Record<string, Json>>): boolean {
-  let before = '';
-  for (const name in value) {
-    if (name < before) return false;
-    before = name;
-  }
-  return true;
 }
 
 function canonicalScalar(value: number | boolean | null): string {

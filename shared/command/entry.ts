@@ -47,7 +47,7 @@ export interface Delivery {
   readonly bytes: Uint8Array;
   readonly headers: Headers;
   readonly appendedAt: Date;
-  /** The same bytes as text, where they are ASCII and the transport has read them for many entries at once. */
+  /** The same bytes as text, where they and all that came with them are ASCII: the transport has read it at once. */
   readonly text?: string | null;
 }
 

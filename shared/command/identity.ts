@@ -37,7 +37,7 @@ export const newCommandId = (): CommandId => uuidv7() as CommandId;
 export const newUuid = (): Uuid => uuidv7() as Uuid;
 
 /** What our own clients send, seen at once. */
-const SURE_UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+export const SURE_UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
 /** A UUID stands for itself; any other string is hashed with its source to a UUID of version 8, so that callers never collide. */
 export function commandIdOf(id: string, source: string): CommandId {

@@ -2,29 +2,25 @@
 import { z } from 'zod';
 import { contentHash } from './content.ts';
 import type { Command } from './entry.ts';
-import { resourceKey, revision, SUBJECT_BYTES_MAX, trustedCommandId, type Json } from './identity.ts';
+import { MEDIA_TYPE, TEXT_MAX } from './envelope.ts';
+import { resourceKey, revision, SUBJECT_BYTES_MAX, SURE_UUID, trustedCommandId, type Json } from './identity.ts';
 import { isPayloadFaulty } from './json-fault.ts';
 import { RESERVED_TYPE, splitType } from './type-names.ts';
 
-export const MEDIA_TYPE = 'application/json';
-/** How long each attribute may be, in UTF-16 units. */
-export const TEXT_MAX = { id: 256, source: 1024, type: 128, subject: 512, traceparent: 64 } as const;
-
-/** Characters that stand for themselves between quotes. */
-const TEXT = '[^"\\\\\\u0000-\\u001f]+';
+/** Of characters that stand for themselves between quotes. */
+const TEXT = '[^"\\\\\\u0000-\\u001f]';
 
 /** As `encodeCommand` prints it, up to the payload: that comes last, so that all behind it but one brace is its own. */
 const HEAD = new RegExp(
   [
     '^\\{"specversion":"1\\.0"',
-    // What is a UUID in lower case stands for itself.
-    '"id":"[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"',
-    `"source":"(${TEXT})"`,
-    `"type":"(${TEXT})"`,
-    `"subject":"(${TEXT})"`,
+    `"id":"${SURE_UUID.source.slice(1, -1)}"`,
+    `"source":"(${TEXT}+)"`,
+    `"type":"(${TEXT}+)"`,
+    `"subject":"(${TEXT}+)"`,
     '"time":"\\d{4}-\\d\\d-\\d\\dT(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d\\.\\d{3}Z"',
     `"datacontenttype":"${MEDIA_TYPE}"`,
-    `(?:"expectedrevision":(0|[1-9]\\d{0,14}),)?(?:"traceparent":"[^"\\\\\\u0000-\\u001f]{1,64}",)?"data":`,
+    `(?:"expectedrevision":(0|[1-9]\\d{0,14}),)?(?:"traceparent":"${TEXT}{1,${TEXT_MAX.traceparent}}",)?"data":`,
   ].join(','),
 );
 

@@ -32,5 +32,5 @@ function namesIn(type: string): TypeNames | null {
 
 /** A part of a text keeps the whole of it in memory; this one stands alone. */
 function apart(text: string): string {
-  return Buffer.from(text).toString();
+  return String(JSON.parse(JSON.stringify(text)));
 }

@@ -29,17 +29,22 @@ export class EntryBlock {
   }
 
   at(index: number): Uint8Array {
-    return this.#bytes.subarray(this.#starts[index], this.#ends[index]);
+    return this.#bytes.subarray(this.#starts[index] ?? 0, this.#ends[index] ?? 0);
   }
 
-  /** null: nobody has read it; the bytes are to be read. */
+  /** null: something in the block is not ASCII, and the bytes are to be read. */
   textAt(index: number): string | null {
     const text = (this.#text ??= isAscii(this.#bytes) ? this.#bytes.toString('latin1') : NOT_ASCII);
-    return text === NOT_ASCII ? null : text.slice(this.#starts[index], this.#ends[index]);
+    return text === NOT_ASCII ? null : text.slice(this.#starts[index] ?? 0, this.#ends[index] ?? 0);
   }
 }
 
-/** The same bytes, one entry behind the other in memory of their own. */
+/** One entry, where its bytes stand. */
+export function blockAround(entry: Buffer): EntryBlock {
+  return new EntryBlock(entry, Uint32Array.of(0), Uint32Array.of(entry.length));
+}
+
+/** Several, one behind the other in memory of their own. */
 export function blockOf(entries: readonly Uint8Array[]): EntryBlock {
   const starts = new Uint32Array(entries.length);
   const ends = new Uint32Array(entries.length);

@@ -6,13 +6,14 @@ import { BlockDelivery, blockOf, type Beside, type EntryBlock } from '../entry-b
 import type { Page } from '../inbox.ts';
 
 type RawHeader = IHeaders[string];
+type RawEntry = readonly [name: string, value: RawHeader];
 
 /** Of headers that are a CloudEvent's attributes. */
 const ATTRIBUTE_PREFIX = 'ce_';
 
 /** Reads the records of one partition. Headers and times seldom change from one record to the next: what is the same is read once, and shared. */
 export class RecordReader {
-  #raw: IHeaders = {};
+  #raw: readonly RawEntry[] = [];
   #headers: Headers = Object.freeze({});
   #isBinary = false;
   #appendedAt = new Date(0);
@@ -27,11 +28,9 @@ export class RecordReader {
     const offsets = new Float64Array(messages.length);
     const besides: Beside[] = [];
     const values: Uint8Array[] = [];
-    for (let index = 0; index < messages.length; index++) {
-      const message = messages[index];
-      if (message === undefined) continue;
+    for (const message of messages) {
       const beside = this.#besideOf(message);
-      offsets[index] = Number(message.offset);
+      offsets[besides.length] = Number(message.offset);
       besides.push(beside);
       const value = message.value ?? EMPTY;
       values.push(this.#isBinary ? structuredBytes(value, beside.headers, ATTRIBUTE_PREFIX) : value);
@@ -56,7 +55,7 @@ export class RecordReader {
 
   #headersOf(raw: IHeaders): Headers {
     if (!sameHeaders(raw, this.#raw)) {
-      this.#raw = apart(raw);
+      this.#raw = listed(raw);
       this.#headers = readHeaders(raw);
       this.#isBinary = isBinaryMode(this.#headers, ATTRIBUTE_PREFIX);
     }
@@ -97,11 +96,9 @@ export class RecordPage implements Page {
 const NOTHING_BESIDE: Beside = { headers: Object.freeze({}), appendedAt: new Date(0) };
 
 /** A header's bytes are a part of all that was fetched with it, and would keep it in memory. */
-function apart(raw: IHeaders): IHeaders {
+function listed(raw: IHeaders): readonly RawEntry[] {
   const copy = <T>(value: T): T | Buffer => (Buffer.isBuffer(value) ? Buffer.from(value) : value);
-  return Object.fromEntries(
-    Object.entries(raw).map(([name, value]) => [name, Array.isArray(value) ? value.map(copy) : copy(value)]),
-  );
+  return Object.entries(raw).map(([name, value]) => [name, Array.isArray(value) ? value.map(copy) : copy(value)]);
 }
 
 const EMPTY = Buffer.alloc(0);
@@ -130,16 +127,14 @@ function textOf(value: Buffer | string | undefined): string {
   }
 }
 
-/** Asked for each record: lists of the names would only be thrown away again. */
-function sameHeaders(a: IHeaders, b: IHeaders): boolean {
-  let more = 0;
-  for (const name in a) {
-    if (a[name] === undefined || !sameHeader(a[name], b[name])) return false;
-    more++;
+/** In the same order, too: of names that differ in case alone the last one counts. A list made of each record's would only be thrown away. */
+function sameHeaders(raw: IHeaders, known: readonly RawEntry[]): boolean {
+  let at = 0;
+  for (const name in raw) {
+    const before = known[at++];
+    if (before === undefined || before[0] !== name || !sameHeader(raw[name], before[1])) return false;
   }
-  // All of the one are in the other: the same if there are as many.
-  for (const _ in b) more--;
-  return more === 0;
+  return at === known.length;
 }
 
 function sameHeader(one: RawHeader, other: RawHeader): boolean {

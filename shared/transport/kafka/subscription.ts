@@ -39,7 +39,7 @@ const HINT_EVERY_MS = 1_000;
 const HINT_MS_MAX = 500;
 /** Read ahead as far as the setting allows, and no further than this: more costs memory and makes nothing faster. */
 const AHEAD_BYTES_MAX = 12 * 1024 * 1024;
-/** One fetch is kept in memory until the last of its entries is handed out. */
+/** Of all partitions together: what there is no room for is fetched again. */
 const FETCH_BYTES_MAX = 4 * 1024 * 1024;
 /** More than any batch of records may have: a broker gives a batch that is larger only to the first partition of a fetch. */
 const PARTITION_BYTES_MAX = 1024 * 1024 + 64 * 1024;
@@ -68,7 +68,7 @@ export class KafkaSubscription implements Subscription, GroupListener {
     this.#fetchBytes = Math.floor(Math.min(PARTITION_BYTES_MAX, bytesMax / 2 / given.partitions));
     this.#group = new Group({
       ...given,
-      fetch: { partitionBytes: PARTITION_BYTES_MAX, bytes: FETCH_BYTES_MAX },
+      fetch: { partitionBytes: PARTITION_BYTES_MAX, bytes: Math.min(FETCH_BYTES_MAX, bytesMax) },
       on: this,
     });
     this.#roster = new LaneRoster(

@@ -4,14 +4,14 @@ import type { Message } from 'amqplib';
 import { HEADER, type Headers } from '../../command/entry.ts';
 import type { Uuid } from '../../command/identity.ts';
 import { structuredBytes } from '../binary-mode.ts';
-import { BlockDelivery, blockOf, EntryBlock } from '../entry-block.ts';
+import { blockAround, BlockDelivery, blockOf, EntryBlock } from '../entry-block.ts';
 import type { Page } from '../inbox.ts';
 import { BRACKET, FRAME } from './outgoing.ts';
 
 export interface Incoming {
   /** The same whenever the same message is delivered, and another for any other. */
   readonly key: string;
-  /** Its entries, at least one. They are looked at when they are handed out: a message may wait for long. */
+  /** Its entries, at least one. */
   readonly bodies: EntryBlock;
   /** Of each entry. */
   readonly headers: Headers;
@@ -29,7 +29,7 @@ export function readMessage(message: Read, about: { readonly system: Uuid; reado
   const isOurs = headers[HEADER.system] === about.system && typeof message.properties.messageId === 'string';
   return {
     key: isOurs ? String(message.properties.messageId) : contentKey(message),
-    bodies: (lengths === undefined ? null : split(message.content, lengths)) ?? blockOf([message.content]),
+    bodies: (lengths === undefined ? null : split(message.content, lengths)) ?? blockAround(message.content),
     headers: Object.freeze(headers),
     // A publisher's clock may be ahead of ours, and what it says may be no number.
     appendedMs: Math.min(about.nowMs, /^\d{1,15}$/.test(appended) ? Number(appended) : about.nowMs),

@@ -43,6 +43,21 @@ describe('what we print ourselves', () => {
   });
 });
 
+describe('a time', () => {
+  it.each([
+    '2026-11-22T23:59:59.999Z',
+    '2026-11-23T00:00:00.000Z',
+    '2024-02-29T12:34:56.789Z',
+    '2026-11-22T00:00:00.001Z',
+    '1970-01-01T00:00:00.000Z',
+    '0099-12-31T23:59:59.000Z',
+    '9999-12-31T23:59:59.999Z',
+  ])('is what its digits say, whatever the day before it was: %s', (time) => {
+    const json = printed(command()).replace('2026-11-22T09:59:59.123Z', time);
+    expect(readPrinted(json)?.timeMs).toBe(Date.parse(time));
+  });
+});
+
 describe('what is odd', () => {
   const plain = printed(command());
   const odd = (from: string | RegExp, to: string) => plain.replace(from, () => to);
@@ -81,6 +96,15 @@ describe('what is odd', () => {
 
   it('goes as deep as a payload may', () => {
     expect(readPrinted(odd('{"amount":5}', nested(JSON_DEPTH_MAX - 1)))).not.toBe(null);
+  });
+});
+
+describe('text that a transport has read', () => {
+  it('is taken for its bytes', () => {
+    for (const text of [printed(command()), 'no command', 'x'.repeat(300_000)]) {
+      const delivery = { position: position(0), bytes: Buffer.from(text), headers: {}, appendedAt: new Date(0) };
+      expect(decodeDelivery({ ...delivery, text })).toEqual(decodeDelivery(delivery));
+    }
   });
 });
 

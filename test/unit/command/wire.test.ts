@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { contentHash } from '../../../shared/command/content.ts';
+import { envelopeSchema, isPlainEnvelope } from '../../../shared/command/envelope.ts';
 import type { Command, Delivery, Stray } from '../../../shared/command/entry.ts';
 import {
   commandIdOf,
@@ -13,13 +14,7 @@ import {
 } from '../../../shared/command/identity.ts';
 import { JSON_DEPTH_MAX } from '../../../shared/command/json-fault.ts';
 import { splitType } from '../../../shared/command/type-names.ts';
-import {
-  COMMAND_BYTES_MAX,
-  decodeDelivery,
-  encodeCommand,
-  envelopeSchema,
-  isPlainEnvelope,
-} from '../../../shared/command/wire.ts';
+import { COMMAND_BYTES_MAX, decodeDelivery, encodeCommand } from '../../../shared/command/wire.ts';
 
 const APPENDED_AT = new Date('2026-11-22T10:00:00.000Z');
 const SEED = 11;

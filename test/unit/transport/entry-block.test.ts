@@ -41,6 +41,11 @@ describe('a block of entries', () => {
     expect(block.at(1).buffer.byteLength).toBe(11);
   });
 
+  test('has nothing behind its last', () => {
+    const block = blockOf([Buffer.from('abc')]);
+    expect([block.at(1).length, block.bytesOf(1), block.textAt(1)]).toEqual([0, 0, '']);
+  });
+
   test('hands out deliveries that say where they stand', () => {
     const beside = { headers: { a: '1' }, appendedAt: new Date(5) };
     const delivery = new BlockDelivery(blockOf([Buffer.from('a'), Buffer.from('bc')]), 1, 2 ** 40, beside);

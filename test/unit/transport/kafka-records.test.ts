@@ -142,6 +142,8 @@ describe('a record', () => {
     expect(read({ b: Buffer.from('2') })).toEqual({ b: '2' });
     expect(read({ b: Buffer.from('2'), c: Buffer.from('') })).toEqual({ b: '2', c: '' });
     expect(read({})).toEqual({});
+    expect(read({ A: Buffer.from('1'), a: Buffer.from('2') })).toEqual({ a: '2' });
+    expect(read({ a: Buffer.from('2'), A: Buffer.from('1') })).toEqual({ a: '1' });
   });
 
   test('was never appended before the one before it', () => {

@@ -5,7 +5,7 @@ import { HEADER } from '../../../shared/command/entry.ts';
 import { newCommandId, newUuid, partition, trustedKey } from '../../../shared/command/identity.ts';
 import type { EntryBlock } from '../../../shared/transport/entry-block.ts';
 import { EntryCounts } from '../../../shared/transport/rabbitmq/entry-counts.ts';
-import { readMessage } from '../../../shared/transport/rabbitmq/incoming.ts';
+import { pageOf, readMessage } from '../../../shared/transport/rabbitmq/incoming.ts';
 import { cutMessages, encodeMessage, MESSAGE_BYTES_MAX } from '../../../shared/transport/rabbitmq/outgoing.ts';
 import { PREFETCH_FIRST, PREFETCH_MAX, Prefetch } from '../../../shared/transport/rabbitmq/prefetch.ts';
 import type { Clock } from '../../../shared/process/time.ts';
@@ -63,6 +63,22 @@ describe('a message', () => {
         expect(incoming.appendedMs).toBe(NOW.getTime());
       }),
     );
+  });
+
+  test('of which an earlier lane has settled some is handed out from the next one on', () => {
+    const incoming = read(encode(['one', 'two', 'three'].map((text) => entry(Buffer.from(text)))));
+    const page = pageOf(incoming, { first: 8, skip: 1, appendedAt: NOW });
+    const said = [0, 1]
+      .map((index) => page.at(index))
+      .map(({ position, bytes, text }) => [position, bytes.length, text]);
+    expect([page.count, page.bytesOf(0), said]).toEqual([
+      2,
+      3,
+      [
+        [8n, 3, 'two'],
+        [9n, 5, 'three'],
+      ],
+    ]);
   });
 
   test('of events is a batch that every reader of CloudEvents knows', () => {
