@@ -1,12 +1,11 @@
 // Owns sealing: a draft is checked against its contract, gets its id, and becomes the bytes that every transport carries.
 import type { z } from 'zod';
 import type { Contract } from '../shared/command/contract.ts';
-import { contentHash } from '../shared/command/content.ts';
+import { commandOf } from '../shared/command/command-of.ts';
 import { HEADER, type Headers } from '../shared/command/entry.ts';
 import {
   commandIdOf,
   newCommandId,
-  resourceKey,
   subjectFault,
   type ContentHash,
   type Json,
@@ -14,7 +13,7 @@ import {
   type Uuid,
 } from '../shared/command/identity.ts';
 import { partitionOf } from '../shared/command/routing.ts';
-import { splitType } from '../shared/command/type-names.ts';
+import { splitType, type TypeNames } from '../shared/command/type-names.ts';
 import { COMMAND_BYTES_MAX, encodeCommand } from '../shared/command/wire.ts';
 import { asError } from '../shared/process/errors.ts';
 import { bytesText } from '../shared/process/quantity.ts';
@@ -56,13 +55,11 @@ export function openSeal(given: SealGiven): Seal {
     const names = namesByType.get(draft.type);
     if (names === undefined) return unknownNames(draft.type, given.types);
     const wrong = subjectWrong(draft.subject, names.known) ?? payloadWrong(draft, names);
-    return wrong ?? sealed(draft, { type: names.type, name: names.name, headers, given });
+    return wrong ?? sealed(draft, { names, headers, given });
   };
 }
 
-interface Names {
-  readonly type: ResourceTypeName;
-  readonly name: string;
+interface Names extends TypeNames {
   readonly known: SealingType;
   readonly schema: z.ZodType;
 }
@@ -129,8 +126,7 @@ function safely(schema: z.ZodType, data: Json): z.ZodSafeParseResult<unknown> | 
 }
 
 interface Parts {
-  readonly type: ResourceTypeName;
-  readonly name: string;
+  readonly names: TypeNames;
   readonly headers: Headers;
   readonly given: SealGiven;
 }
@@ -142,25 +138,10 @@ function sealed(draft: Draft, parts: Parts): Sealed | Fault {
   const time = timeOf(draft.time, () => parts.given.now());
   if (!(time instanceof Date)) return time;
   const id = draft.id === undefined ? newCommandId() : commandIdOf(draft.id, source);
-  const key = resourceKey(parts.type, subject);
   try {
-    const content = contentHash({ type, subject, data, expectedRevision });
-    const bytes = encodeCommand(
-      {
-        kind: 'command',
-        id,
-        source,
-        type: parts.type,
-        subject,
-        key,
-        name: parts.name,
-        data,
-        expectedRevision,
-        timeMs: time.getTime(),
-        content,
-      },
-      draft.traceparent,
-    );
+    const said = { type, subject, data, expectedRevision };
+    const command = commandOf(said, parts.names, { id, source, timeMs: time.getTime() });
+    const bytes = encodeCommand(command, draft.traceparent);
     if (bytes.length > COMMAND_BYTES_MAX) {
       return fault(
         'command-too-large',
@@ -168,14 +149,14 @@ function sealed(draft: Draft, parts: Parts): Sealed | Fault {
       );
     }
     return {
-      partition: partitionOf(key, parts.given.system.partitions),
-      key,
+      partition: partitionOf(command.key, parts.given.system.partitions),
+      key: command.key,
       id,
       bytes,
       headers: parts.headers,
       type,
       subject,
-      content,
+      content: command.content,
     };
   } catch (thrown) {
     return faultAt('payload-invalid', '/data', `cannot be written as JSON: ${asError(thrown).message}`);

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { canonicalJson } from './canonical.ts';
 import { isResourceTypeName, type Json, type ResourceTypeName } from './identity.ts';
+import { RESERVED_TYPE } from './type-names.ts';
 import { OnelaneError } from '../process/errors.ts';
 
 /** What `decide` is given: the command's name and its payload as the schema printed it. */
@@ -38,9 +39,9 @@ export function contract<Schemas extends Record<string, z.ZodType>>(
   type: string,
   commands: Schemas,
 ): Contract<CommandOf<Schemas>> {
-  if (!isResourceTypeName(type) || type === 'onelane') {
+  if (!isResourceTypeName(type) || type === RESERVED_TYPE) {
     throw new ContractMalformed(
-      `resource type "${type}" cannot be used: choose letters, digits, - and _, beginning with a letter, and not "onelane"`,
+      `resource type "${type}" cannot be used: choose letters, digits, - and _, beginning with a letter, and not "${RESERVED_TYPE}"`,
     );
   }
   const names = Object.keys(commands);

@@ -1,9 +1,9 @@
 // Owns the quick reading of commands that stand as our publishers print them: nearly every entry of a log. Of any other it says nothing.
 import { z } from 'zod';
-import { contentHash } from './content.ts';
+import { commandOf } from './command-of.ts';
 import type { Command } from './entry.ts';
 import { MEDIA_TYPE, TEXT_MAX } from './envelope.ts';
-import { resourceKey, revision, SUBJECT_BYTES_MAX, SURE_UUID, trustedCommandId, type Json } from './identity.ts';
+import { revision, SUBJECT_BYTES_MAX, SURE_UUID, trustedCommandId, type Json } from './identity.ts';
 import { isPayloadFaulty } from './json-fault.ts';
 import { RESERVED_TYPE, splitType } from './type-names.ts';
 
@@ -45,21 +45,9 @@ export function readPrinted(json: string): Command | null {
   const timeMs = instantMs(json, ID_TO + BETWEEN + source.length + full.length + subject.length);
   const data = parsed(json.slice(head[0].length, -1));
   if (timeMs === null || data === undefined || isPayloadFaulty(data)) return null;
-  const { type, name } = names;
   const expectedRevision = head[4] === undefined ? null : revision(head[4]);
-  return {
-    kind: 'command',
-    id: trustedCommandId(json.slice(ID_FROM, ID_TO)),
-    source,
-    type,
-    subject,
-    key: resourceKey(type, subject),
-    name,
-    data,
-    expectedRevision,
-    timeMs,
-    content: contentHash({ type: full, subject, data, expectedRevision }),
-  };
+  const id = trustedCommandId(json.slice(ID_FROM, ID_TO));
+  return commandOf({ type: full, subject, data, expectedRevision }, names, { id, source, timeMs });
 }
 
 /** Whatever is one whole JSON value; else undefined. */

@@ -1,14 +1,15 @@
 // Owns the wire: a command as a CloudEvents 1.0 event in structured JSON, the same bytes on every transport.
 import type { z } from 'zod';
 import { asError } from '../process/errors.ts';
-import { contentHash, type CommandContent } from './content.ts';
+import { commandOf } from './command-of.ts';
+import type { CommandContent } from './content.ts';
 import type { Command, Delivery, Stray } from './entry.ts';
 import { envelopeSchema, isPlainEnvelope, MEDIA_TYPE, type Envelope } from './envelope.ts';
 import { storableText } from './failure.ts';
-import { commandIdOf, resourceKey, revision, subjectFault } from './identity.ts';
+import { commandIdOf, revision, subjectFault } from './identity.ts';
 import { jsonFault } from './json-fault.ts';
 import { readPrinted } from './printed-command.ts';
-import { RESERVED_TYPE, splitType, type TypeNames } from './type-names.ts';
+import { RESERVED_TYPE, splitType } from './type-names.ts';
 
 /** One command as bytes on the wire, envelope included. */
 export const COMMAND_BYTES_MAX = 256 * 1024;
@@ -75,29 +76,17 @@ function readEnvelope(event: Envelope, appendedAt: Date): Command | Stray {
   }
   const fault = subjectFault(event.subject);
   if (fault !== null) return unreadable(fault);
-  return sealCommand(event, names, appendedAt);
-}
-
-function sealCommand(event: Envelope, names: TypeNames, appendedAt: Date): Command {
   const content: CommandContent = {
     type: event.type,
     subject: event.subject,
     data: event.data ?? null,
     expectedRevision: event.expectedrevision === undefined ? null : revision(event.expectedrevision),
   };
-  return {
-    kind: 'command',
+  return commandOf(content, names, {
     id: commandIdOf(event.id, event.source),
     source: event.source,
-    type: names.type,
-    subject: event.subject,
-    key: resourceKey(names.type, event.subject),
-    name: names.name,
-    data: content.data,
-    expectedRevision: content.expectedRevision,
     timeMs: event.time === undefined ? appendedAt.getTime() : Date.parse(event.time),
-    content: contentHash(content),
-  };
+  });
 }
 
 function describe(error: z.ZodError): string {
