@@ -6,16 +6,25 @@ import { position, type Position } from '../command/identity.ts';
 /** Characters stand elsewhere than their bytes. */
 const NOT_ASCII = '\u0080';
 
+/** Where several entries stand. `starts`, `ends`: of each, in the order in which they are handed out. */
+export interface BlockParts {
+  readonly bytes: Uint8Array;
+  readonly starts: Uint32Array;
+  readonly ends: Uint32Array;
+}
+
 /** Bytes of several entries. Objects of their own would outlive the collector's first generation while they wait. */
 export class EntryBlock {
+  readonly parts: BlockParts;
   readonly #bytes: Buffer;
   readonly #starts: Uint32Array;
   readonly #ends: Uint32Array;
   #text: string | null = null;
 
-  /** `starts`, `ends`: of each entry, in the order in which they are handed out. */
-  constructor(bytes: Buffer, starts: Uint32Array, ends: Uint32Array) {
-    this.#bytes = bytes;
+  constructor(parts: BlockParts) {
+    const { bytes, starts, ends } = parts;
+    this.parts = parts;
+    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#starts = starts;
     this.#ends = ends;
   }
@@ -41,7 +50,7 @@ export class EntryBlock {
 
 /** One entry, where its bytes stand. */
 export function blockAround(entry: Buffer): EntryBlock {
-  return new EntryBlock(entry, Uint32Array.of(0), Uint32Array.of(entry.length));
+  return new EntryBlock({ bytes: entry, starts: Uint32Array.of(0), ends: Uint32Array.of(entry.length) });
 }
 
 /** Several, one behind the other in memory of their own. */
@@ -56,7 +65,7 @@ export function blockOf(entries: readonly Uint8Array[]): EntryBlock {
   }
   const bytes = Buffer.allocUnsafeSlow(at);
   for (let index = 0; index < entries.length; index++) bytes.set(entries[index] ?? [], starts[index]);
-  return new EntryBlock(bytes, starts, ends);
+  return new EntryBlock({ bytes, starts, ends });
 }
 
 /** What entries of a block share, often all of them. */

@@ -5,6 +5,7 @@ import { newUuid, type Uuid } from '../../shared/command/identity.ts';
 import type { Observe } from '../../shared/process/events.ts';
 import { systemClock } from '../../shared/process/time.ts';
 import { kafkaTransport } from '../../shared/transport/kafka/index.ts';
+import { detoursThrough } from '../support/kafka/detours.ts';
 import { openTcpGate, type TcpGate } from '../support/tcp-gate.ts';
 import type { ConformanceFixture, ProcessUnderTest } from './suite/fixture.ts';
 import { eventually } from './suite/within.ts';
@@ -67,11 +68,7 @@ export async function openKafkaProcess(given: KafkaProcessGiven): Promise<Proces
     observe: given.observe ?? (() => undefined),
     clock: systemClock,
     random: Math.random,
-    reroute: ({ host, port }) => {
-      const gate = gates.get(`${host}:${port}`);
-      if (gate === undefined) throw new Error(`no gate stands before ${host}:${port}`);
-      return { host: '127.0.0.1', port: Number(new URL(gate.url).port) };
-    },
+    detours: detoursThrough(gates),
   });
   const each = (act: (gate: TcpGate) => void): Promise<void> => Promise.resolve(all.forEach(act));
   return {

@@ -2,53 +2,101 @@
 import kafkajs, { type GroupMember, type PartitionAssigner } from 'kafkajs';
 import { partition as partitionAt, type Partition } from '../../command/identity.ts';
 
-export interface Reader {
-  readonly id: string;
-  /** What it reads now, as far as it knows. */
+/** What a process says of itself whenever it joins the group anew, as far as it knows. */
+export interface Claims {
+  /** What it reads now. */
   readonly held: readonly Partition[];
+  /** What it could not read: a lane that was taken from it has not come to its end, and may never. */
+  readonly stuck: readonly Partition[];
+}
+
+export interface Reader extends Claims {
+  readonly id: string;
 }
 
 /**
- * Floor or ceiling of the fair share each; the odd ones go to those who hold most, so that as few partitions move as can be.
- * Two who claim the same one: the first by id keeps it. The same for every order of `readers`.
+ * Floor or ceiling of the fair share each; the odd ones go to those who hold most, so that as few partitions move as can be. Where
+ * somebody is stuck another one reads, who gives up one of its own for it when its share asks for that. Two who claim the same one:
+ * the first by id keeps it. The same for every order of `readers`.
  */
 export function assignSticky(
   readers: readonly Reader[],
   partitions: number,
 ): ReadonlyMap<string, readonly Partition[]> {
-  const sorted = [...readers].sort((a, b) => (a.id < b.id ? -1 : 1));
-  const taken = new Set<Partition>();
-  const claims = sorted.map(({ id, held }) => {
-    const own = [...new Set(held)].filter((each) => each < partitions && !taken.has(each)).sort((a, b) => a - b);
-    for (const each of own) taken.add(each);
-    return { id, own };
-  });
+  const claims = claimsOf(readers, partitions);
+  takeOver(claims, partitions);
   const quotas = quotasOf(claims, partitions);
-  const kept = new Map(claims.map(({ id, own }) => [id, own.slice(0, quotas.get(id))]));
-  const assigned = new Set([...kept.values()].flat());
-  const free = Array.from({ length: partitions }, (_, at) => partitionAt(at)).filter((each) => !assigned.has(each));
-  for (const [id, own] of kept) own.push(...free.splice(0, (quotas.get(id) ?? 0) - own.length));
-  return kept;
+  const kept = claims.map(({ id, own, stuck }) => ({ id, stuck, own: own.slice(0, quotas.get(id)) }));
+  const assigned = new Set(kept.flatMap(({ own }) => own));
+  const all = Array.from({ length: partitions }, (_, at) => partitionAt(at));
+  const free = new Set(all.filter((each) => !assigned.has(each)));
+  const fill = ({ id, own }: Claim, from: readonly Partition[]): void => {
+    for (const each of from.slice(0, (quotas.get(id) ?? 0) - own.length)) {
+      own.push(each);
+      free.delete(each);
+    }
+  };
+  for (const claim of kept) {
+    fill(
+      claim,
+      [...free].filter((each) => !claim.stuck.has(each)),
+    );
+  }
+  for (const claim of kept) fill(claim, [...free]);
+  return new Map(kept.map(({ id, own }) => [id, own]));
+}
+
+/** Mutable while partitions are shared out. `own`: without doubles, what is to be kept first. */
+interface Claim {
+  readonly id: string;
+  readonly own: Partition[];
+  readonly stuck: ReadonlySet<Partition>;
+}
+
+function claimsOf(readers: readonly Reader[], partitions: number): readonly Claim[] {
+  const stuck = new Set(readers.flatMap((reader) => reader.stuck));
+  const taken = new Set<Partition>();
+  const sorted = [...readers].sort((a, b) => (a.id < b.id ? -1 : 1));
+  return sorted.map((reader) => {
+    const own = [...new Set(reader.held)].filter((each) => each < partitions && !taken.has(each));
+    for (const each of own) taken.add(each);
+    own.sort((a, b) => Number(stuck.has(b)) - Number(stuck.has(a)) || a - b);
+    return { id: reader.id, own, stuck: new Set(reader.stuck) };
+  });
+}
+
+/** Of what nobody reads because somebody is stuck in it, each goes to one who is not, and has least. */
+function takeOver(claims: readonly Claim[], partitions: number): void {
+  const owned = new Set(claims.flatMap(({ own }) => own));
+  for (const each of new Set(claims.flatMap(({ stuck }) => [...stuck]).sort((a, b) => a - b))) {
+    if (each >= partitions || owned.has(each)) continue;
+    const [able] = claims.filter(({ stuck }) => !stuck.has(each)).sort((a, b) => a.own.length - b.own.length);
+    able?.own.unshift(each);
+  }
 }
 
 function quotasOf(
-  claims: readonly { readonly id: string; readonly own: readonly Partition[] }[],
+  claims: readonly {
+    readonly id: string;
+    readonly own: readonly Partition[];
+    readonly stuck: ReadonlySet<Partition>;
+  }[],
   partitions: number,
 ): ReadonlyMap<string, number> {
   const least = Math.floor(partitions / claims.length);
   const odd = partitions % claims.length;
   // Sorting is stable: among equals the first by id.
-  const byHeld = [...claims].sort((a, b) => b.own.length - a.own.length);
+  const byHeld = [...claims].sort((a, b) => b.own.length - a.own.length || a.stuck.size - b.stuck.size);
   return new Map(byHeld.map(({ id }, at) => [id, at < odd ? least + 1 : least]));
 }
 
 const PROTOCOL = { name: 'onelane-sticky', version: 1 } as const;
 
-/** As kafkajs wants it. `held`: asked whenever this process joins the group anew. */
+/** As kafkajs wants it. `claims`: asked whenever this process joins the group anew. */
 export function stickyAssigner(of: {
   readonly topic: string;
   readonly partitions: number;
-  readonly held: () => readonly Partition[];
+  readonly claims: () => Claims;
 }): PartitionAssigner {
   const { MemberMetadata, MemberAssignment } = kafkajs.AssignerProtocol;
   const { topic, partitions } = of;
@@ -56,7 +104,7 @@ export function stickyAssigner(of: {
     ...PROTOCOL,
     protocol: ({ topics }) => ({
       name: PROTOCOL.name,
-      metadata: MemberMetadata.encode({ ...PROTOCOL, topics, userData: encodeHeld(of.held()) }),
+      metadata: MemberMetadata.encode({ ...PROTOCOL, topics, userData: encodeClaims(of.claims()) }),
     }),
     assign: ({ members }) => {
       const assigned = assignSticky(members.map(readerOf), partitions);
@@ -76,18 +124,25 @@ export function stickyAssigner(of: {
 
 function readerOf({ memberId, memberMetadata }: GroupMember): Reader {
   const metadata = kafkajs.AssignerProtocol.MemberMetadata.decode(memberMetadata);
-  return { id: memberId, held: decodeHeld(metadata?.userData ?? Buffer.alloc(0)) };
+  return { id: memberId, ...decodeClaims(metadata?.userData ?? Buffer.alloc(0)) };
 }
 
 const NUMBER_BYTES = 4;
+/** Added to the number of a partition: no partition has one as high, so whoever does not know of it finds none. */
+const STUCK = 0x8000_0000;
 
-function encodeHeld(held: readonly Partition[]): Buffer {
-  const bytes = Buffer.alloc(held.length * NUMBER_BYTES);
-  held.forEach((each, at) => bytes.writeUInt32BE(each, at * NUMBER_BYTES));
+function encodeClaims({ held, stuck }: Claims): Buffer {
+  const numbers = [...held, ...stuck.map((each) => each + STUCK)];
+  const bytes = Buffer.alloc(numbers.length * NUMBER_BYTES);
+  numbers.forEach((each, at) => bytes.writeUInt32BE(each, at * NUMBER_BYTES));
   return bytes;
 }
 
-function decodeHeld(bytes: Buffer): readonly Partition[] {
+function decodeClaims(bytes: Buffer): Claims {
   const count = Math.floor(bytes.length / NUMBER_BYTES);
-  return Array.from({ length: count }, (_, at) => partitionAt(bytes.readUInt32BE(at * NUMBER_BYTES)));
+  const numbers = Array.from({ length: count }, (_, at) => bytes.readUInt32BE(at * NUMBER_BYTES));
+  return {
+    held: numbers.filter((each) => each < STUCK).map(partitionAt),
+    stuck: numbers.filter((each) => each >= STUCK).map((each) => partitionAt(each - STUCK)),
+  };
 }

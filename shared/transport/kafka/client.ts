@@ -2,7 +2,7 @@
 import { isIP, connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 import kafkajs, { type Kafka, type KafkaConfig } from 'kafkajs';
-import type { Clock } from '../../process/time.ts';
+import type { Clock, Random } from '../../process/time.ts';
 import { BrokerAway } from '../broker-away.ts';
 
 export interface KafkaConnection {
@@ -32,14 +32,13 @@ export interface Address {
   readonly port: number;
 }
 
-/** Where a connection to a broker's address really goes; by default there. */
-export type Reroute = (to: Address) => Address;
+/** Where connections to a broker really go, by its `host:port`; to any other, there. */
+export type Detours = ReadonlyMap<string, Address>;
 
+/** Plain enough to go from one thread to another. */
 export interface KafkaClientGiven {
   readonly connection: KafkaConnection;
-  readonly reroute?: Reroute;
-  /** Attempts of kafkajs beyond the first; what is sent to a log is never among them. */
-  readonly retries: number;
+  readonly detours: Detours;
 }
 
 export interface KafkaClient {
@@ -48,6 +47,8 @@ export interface KafkaClient {
   breakOff(): void;
 }
 
+/** Of kafkajs, beyond the first attempt, for questions and for memberships. What is published is sent once. */
+const RETRIES = 3;
 const CONNECT_MS = 3_000;
 /** Longer than a broker takes to store with all replicas, or to say that it could not. */
 const ANSWER_MS = 8_000;
@@ -55,23 +56,23 @@ const RETRY_FIRST_MS = 100;
 const RETRY_MAX_MS = 1_000;
 const KEEP_ALIVE_MS = 30_000;
 
-export function openKafkaClient(given: KafkaClientGiven): KafkaClient {
-  const { connection } = given;
+/** Each client begins with a broker of its own, so that not every process begins with the same one. */
+export function openKafkaClient({ connection, detours }: KafkaClientGiven, random: Random): KafkaClient {
   const sockets = new Set<Socket>();
   let isBrokenOff = false;
   const kafka = new kafkajs.Kafka({
     ...loginOf(connection),
     clientId: 'onelane',
-    brokers: [...connection.brokers],
+    brokers: shuffled(connection.brokers, random),
     connectionTimeout: CONNECT_MS,
     authenticationTimeout: ANSWER_MS,
     requestTimeout: ANSWER_MS,
-    retry: { retries: given.retries, initialRetryTime: RETRY_FIRST_MS, maxRetryTime: RETRY_MAX_MS },
+    retry: { retries: RETRIES, initialRetryTime: RETRY_FIRST_MS, maxRetryTime: RETRY_MAX_MS },
     // Whatever goes wrong comes as an error or an event, and is told by us.
     logLevel: kafkajs.logLevel.NOTHING,
     logCreator: () => () => undefined,
     socketFactory: ({ host, port, ssl, onConnect }) => {
-      const socket = openSocket({ host, port }, given.reroute, { ssl, onConnect });
+      const socket = openSocket({ host, port }, detours, { ssl, onConnect });
       sockets.add(socket);
       socket.once('close', () => sockets.delete(socket));
       if (isBrokenOff) socket.destroy(brokenOff());
@@ -88,6 +89,13 @@ export function openKafkaClient(given: KafkaClientGiven): KafkaClient {
   };
 }
 
+function shuffled(brokers: readonly string[], random: Random): string[] {
+  return brokers
+    .map((broker) => ({ broker, at: random() }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ broker }) => broker);
+}
+
 function brokenOff(): Error {
   return new BrokerAway('the connection to the broker was broken off by us');
 }
@@ -102,10 +110,10 @@ function tlsOptions({ ca, cert, key }: KafkaTls): ConnectionOptions {
 
 function openSocket(
   to: Address,
-  reroute: Reroute | undefined,
+  detours: Detours,
   how: { readonly ssl: ConnectionOptions; readonly onConnect: () => void },
 ): Socket {
-  const target = reroute === undefined ? to : reroute(to);
+  const target = detours.get(`${to.host}:${to.port}`) ?? to;
   // The declared type leaves out that plain connections have none.
   const ssl: ConnectionOptions | undefined = how.ssl;
   const named = isIP(to.host) === 0 ? { servername: to.host } : {};

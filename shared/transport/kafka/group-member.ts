@@ -26,7 +26,7 @@ export async function connectMember(
   { topic, groupId, partitions, sessionMs, fetch, on }: GroupGiven,
   former: string | null,
 ): Promise<Member> {
-  const assigner = stickyAssigner({ topic, partitions, held: () => on.held() });
+  const assigner = stickyAssigner({ topic, partitions, claims: () => on.claims() });
   const inside: { cluster?: Cluster } = {};
   const watched: PartitionAssigner = (config) => {
     inside.cluster = config.cluster;

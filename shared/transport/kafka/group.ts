@@ -4,6 +4,7 @@ import { partition as partitionAt, type Partition } from '../../command/identity
 import { asError, type OnelaneError } from '../../process/errors.ts';
 import { backoffMs, inTime, type Clock, type Random } from '../../process/time.ts';
 import { BrokerAway } from '../broker-away.ts';
+import type { Claims } from './assignment.ts';
 import type { KafkaClient } from './client.ts';
 import { connectMember, REJOIN_MS, type Member } from './group-member.ts';
 import { LaneSilent } from './lane-silent.ts';
@@ -22,19 +23,25 @@ export interface GroupGiven {
   readonly on: GroupListener;
 }
 
-/** Called in the turn in which it happens; none of it may throw or wait. */
-export interface GroupListener {
-  /** What this process has read last, for the group to let it keep. */
-  held(): readonly Partition[];
+/** What becomes of a membership, told in the turn in which it happens or is heard of; none of it may throw or wait. */
+export interface GroupNews {
   /** A new generation. Nothing has been fetched in it yet, and every partition is where the group last committed. */
   assigned(partitions: ReadonlySet<Partition>): void;
   /** kafkajs has asked where the partitions are: now and then, and after errors that it keeps to itself. The topic may be another one. */
   doubted(): void;
-  fetched(batch: EachBatchPayload): void;
   /** Records that are nobody's entries, such as the markers of a transaction. */
   skipped(partition: Partition, first: number, last: number): void;
   /** Not a member any more; it joins again by itself. */
   lost(cause: OnelaneError): void;
+}
+
+export interface GroupListener extends GroupNews {
+  /** For the group to go by when it shares out anew. */
+  claims(): Claims;
+  /** The partition is fetched again when it resolves. */
+  fetched(batch: EachBatchPayload): Promise<void>;
+  /** Whether the group counts on us, as it has just said or as we fear. */
+  known(is: 'known' | 'unknown'): void;
 }
 
 const AGAIN = { firstMs: 100, maxMs: 2_000 };
@@ -69,12 +76,6 @@ export class Group {
     } catch (thrown) {
       throw this.#given.explain(thrown);
     }
-  }
-
-  /** Whether the group still counts on us, as far as can be known: a process that stood still for a session must ask first. */
-  isKnown(): boolean {
-    const { clock, sessionMs } = this.#given;
-    return this.#knownMs !== null && clock.monotonicMs() - this.#knownMs < sessionMs;
   }
 
   /** Fetches from `offset` on. Without a membership nothing happens: a new one begins with `assigned`. */
@@ -120,7 +121,7 @@ export class Group {
       what(consumer);
     } catch {
       // It is a member no more, and a new membership begins anew.
-      this.#knownMs = null;
+      this.#know(null);
     }
   }
 
@@ -169,7 +170,7 @@ export class Group {
 
   /** Resolves when the membership is over, for whatever reason. */
   async #run(member: Member): Promise<'joined' | 'never'> {
-    const { on, clock } = this.#given;
+    const { on, clock, partitions } = this.#given;
     this.#member = member;
     const startedMs = clock.monotonicMs();
     this.#listen(member);
@@ -177,10 +178,9 @@ export class Group {
     void member.consumer.run({
       autoCommit: false,
       eachBatchAutoResolve: false,
-      eachBatch: (batch) => {
-        if (!member.over.signal.aborted) on.fetched(batch);
-        return Promise.resolve();
-      },
+      // All of a fetch at once: each is waited for by itself.
+      partitionsConsumedConcurrently: partitions,
+      eachBatch: (batch) => (member.over.signal.aborted ? Promise.resolve() : on.fetched(batch)),
     });
     let lastMs = startedMs;
     while (!member.over.signal.aborted && !this.#closing.signal.aborted) {
@@ -201,7 +201,7 @@ export class Group {
     const { consumer, over } = member;
     consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
       if (over.signal.aborted) return;
-      this.#knownMs = clock.monotonicMs();
+      this.#know(clock.monotonicMs());
       this.#memberId = payload.memberId;
       const own = payload.memberAssignment[topic] ?? [];
       // Named one by one: pausing a topic as a whole would end with the first partition that is paused by itself.
@@ -209,14 +209,14 @@ export class Group {
       on.assigned(new Set(own.map(partitionAt)));
     });
     consumer.on(consumer.events.HEARTBEAT, () => {
-      if (!over.signal.aborted) this.#knownMs = clock.monotonicMs();
+      if (!over.signal.aborted) this.#know(clock.monotonicMs());
     });
     consumer.on(consumer.events.REQUEST, ({ payload }) => {
       if (payload.apiName === 'Metadata' && !over.signal.aborted && this.#knownMs !== null) on.doubted();
     });
     // A crash is told only after everything is stopped; from then on kafkajs throws whatever it is told.
     consumer.on(consumer.events.STOP, () => {
-      if (!over.signal.aborted) this.#knownMs = null;
+      if (!over.signal.aborted) this.#know(null);
     });
     consumer.on(consumer.events.CRASH, ({ payload }) => this.#down(member, this.#given.explain(payload.error)));
     consumer.on(consumer.events.START_BATCH_PROCESS, ({ payload }) => {
@@ -234,8 +234,13 @@ export class Group {
   }
 
   #forget(): void {
-    this.#knownMs = null;
+    this.#know(null);
     this.#member = null;
+  }
+
+  #know(atMs: number | null): void {
+    this.#knownMs = atMs;
+    this.#given.on.known(atMs === null ? 'unknown' : 'known');
   }
 
   /** Never rejects. In good order while the broker answers, else broken off. */

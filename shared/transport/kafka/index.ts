@@ -5,9 +5,8 @@ import type { Clock, Random } from '../../process/time.ts';
 import { LogPartitionsDiffer } from '../log-partitions-differ.ts';
 import type { Transport } from '../transport.ts';
 import { explain } from './broker-errors.ts';
-import { openKafkaClient, type KafkaConnection, type Reroute } from './client.ts';
+import { openKafkaClient, type Detours, type KafkaConnection } from './client.ts';
 import { ClusterView } from './cluster-view.ts';
-import { refuseUnreadable } from './compression.ts';
 import { LagWarnings } from './lag-warnings.ts';
 import { KafkaPublisher } from './publisher.ts';
 import { KafkaSubscription } from './subscription.ts';
@@ -32,7 +31,7 @@ export interface KafkaTransportGiven {
   readonly clock: Clock;
   readonly random: Random;
   /** Where connections really go; for tests that stand between us and the brokers. */
-  readonly reroute?: Reroute;
+  readonly detours?: Detours;
 }
 
 export interface KafkaTransport extends Transport {
@@ -40,23 +39,16 @@ export interface KafkaTransport extends Transport {
   inboxBytes(): number;
 }
 
-/** For questions and for memberships: what kafkajs tries again by itself. What is published is sent once. */
-const RETRIES = 3;
-
 export function kafkaTransport(given: KafkaTransportGiven): KafkaTransport {
-  const { topic, connection, observe, clock, random } = given;
+  const { topic, observe, clock, random } = given;
+  const client = { connection: given.connection, detours: given.detours ?? new Map() };
   // Another system on the same topic by mistake must not take part of ours.
   const groupId = `${topic}.${given.systemId}`;
-  const about = { connection, topic, groupId };
+  const about = { connection: given.connection, topic, groupId };
   const shared = {
     topic,
     explain: (thrown: unknown) => explain(thrown, about),
-    open: () =>
-      openKafkaClient({
-        connection: { ...connection, brokers: shuffled(connection.brokers, random) },
-        retries: RETRIES,
-        ...(given.reroute === undefined ? {} : { reroute: given.reroute }),
-      }),
+    open: () => openKafkaClient(client, random),
   };
   const view = new ClusterView({ ...shared, clock });
   const lag = new LagWarnings(observe, clock);
@@ -66,7 +58,6 @@ export function kafkaTransport(given: KafkaTransportGiven): KafkaTransport {
     if (length === 0) throw new LogPartitionsDiffer(0, 1);
     return length;
   };
-  refuseUnreadable(topic);
   return {
     traits: { positions: 'stored', assigns: 'itself', carriedBy: 'the broker' },
     async provision(partitions) {
@@ -80,7 +71,7 @@ export function kafkaTransport(given: KafkaTransportGiven): KafkaTransport {
     async openSubscription() {
       const partitions = await countPartitions();
       const bounds = () => view.bounds();
-      const subscription = await KafkaSubscription.open({ ...given, ...shared, groupId, partitions, bounds, lag });
+      const subscription = await KafkaSubscription.open({ ...given, client, groupId, partitions, bounds, lag });
       subscriptions.add(subscription);
       return {
         lanes: (stop) => subscription.lanes(stop),
@@ -97,12 +88,4 @@ export function kafkaTransport(given: KafkaTransportGiven): KafkaTransport {
     inboxBytes: () => [...subscriptions].reduce((sum, each) => sum + each.budget.heldBytes, 0),
     close: () => view.close(),
   };
-}
-
-/** So that not every process begins with the same broker. */
-function shuffled(brokers: readonly string[], random: Random): readonly string[] {
-  return brokers
-    .map((broker) => ({ broker, at: random() }))
-    .sort((a, b) => a.at - b.at)
-    .map(({ broker }) => broker);
 }

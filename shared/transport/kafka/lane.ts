@@ -1,5 +1,4 @@
 // Owns a lane over a Kafka partition: it takes what the group fetches into its inbox, and goes on only while the log is still the same.
-import type { EachBatchPayload, KafkaMessage } from 'kafkajs';
 import { entryHash, type Delivery } from '../../command/entry.ts';
 import { position, type Partition, type Position, type Uuid } from '../../command/identity.ts';
 import { asError, invariant } from '../../process/errors.ts';
@@ -7,12 +6,13 @@ import { sleepUntilWoken, type Clock } from '../../process/time.ts';
 import { Inbox, type InboxBudget } from '../inbox.ts';
 import type { Hold } from '../lane-roster.ts';
 import { LogDiverged } from '../log-diverged.ts';
-import { countOwn, foreignSystem } from '../resume-check.ts';
+import { foreignSystem } from '../resume-check.ts';
 import type { Lane, Resume } from '../transport.ts';
 import type { Bounds } from './cluster-view.ts';
-import type { Group } from './group.ts';
+import type { Fetched, Taken } from './fetched.ts';
+import type { GroupLink } from './group-link.ts';
 import { LogCheck } from './log-check.ts';
-import { RecordReader } from './records.ts';
+import type { RecordPage } from './records.ts';
 
 /** Read ahead until so many entries wait, and again when half of them are gone: what is left must bridge an empty fetch. */
 const AHEAD_ENTRIES_MAX = 20_000;
@@ -22,7 +22,7 @@ const UNWATCHED_MS = 1_000;
 const CHECK_AGAIN_MS = 500;
 
 export interface KafkaLaneGiven {
-  readonly group: Pick<Group, 'readFrom' | 'resume' | 'pause'>;
+  readonly group: Pick<GroupLink, 'readFrom' | 'resume' | 'pause'>;
   readonly budget: InboxBudget;
   /** What one fetch may bring: with room for less, most of it would be read in vain, and fetched again. */
   readonly fetchBytes: number;
@@ -46,7 +46,6 @@ export class KafkaLane implements Lane {
   readonly #hold: Hold;
   readonly #given: KafkaLaneGiven;
   readonly #inbox: Inbox;
-  readonly #records = new RecordReader();
   #state: 'idle' | 'checking' | 'reading' = 'idle';
   #check: LogCheck | null = null;
   /** Offset to read next, null before the start; and the newest entry before it. */
@@ -131,12 +130,12 @@ export class KafkaLane implements Lane {
     this.#wake();
   }
 
-  fetched(payload: EachBatchPayload): void {
-    if (payload.isStale()) return;
+  fetched(fetched: Fetched): Taken {
     if (this.#state === 'idle' || this.lost.aborted) this.#given.group.pause(this.partition);
-    else if (this.#check !== null) this.#check.fetched(payload);
-    else if (Number(payload.batch.firstOffset()) === this.#ahead) this.#take(payload);
+    else if (this.#check !== null) this.#check.fetched(fetched);
+    else if (fetched.first === this.#ahead) return this.#take(fetched);
     else this.#recheck();
+    return null;
   }
 
   skipped(first: number, last: number): void {
@@ -144,18 +143,15 @@ export class KafkaLane implements Lane {
     else if (this.#state === 'reading' && first === this.#ahead) this.#ahead = last + 1;
   }
 
-  #take({ batch, resolveOffset }: EachBatchPayload): void {
-    const fitting = this.#fitting(batch.messages);
-    const page = this.#records.page(fitting);
-    const own = countOwn(page.headers, this.#given.systemId);
+  #take({ page, last }: Fetched): Taken {
+    const count = this.#fitting(page);
+    const own = Math.min(count, page.countOwn(this.#given.systemId));
     this.#inbox.pushPage({ count: own, bytesOf: (index) => page.bytesOf(index), at: (index) => page.at(index) });
-    const foreign = own < page.count ? page.at(own) : undefined;
-    const newest = page.count > 0 ? page.at(page.count - 1) : undefined;
+    const foreign = own < count ? page.at(own) : undefined;
+    const newest = count > 0 ? page.at(count - 1) : undefined;
     if (newest !== undefined) {
-      resolveOffset(String(newest.position));
       // Behind the last entry there may be records that are nobody's.
-      const isWhole = fitting.length === batch.messages.length;
-      this.#ahead = Number(isWhole ? batch.lastOffset() : newest.position) + 1;
+      this.#ahead = (count === page.count ? last : Number(newest.position)) + 1;
       const { position: at, bytes, headers, appendedAt } = newest;
       // Its bytes are a part of the whole page.
       this.#last = { position: at, bytes: Buffer.from(bytes), headers, appendedAt };
@@ -164,20 +160,24 @@ export class KafkaLane implements Lane {
     if (foreign !== undefined) {
       this.#foreign = foreignSystem(this.partition, foreign);
       this.#rest();
-    } else if (fitting.length < batch.messages.length || !this.#wantsMore(AHEAD_ENTRIES_MAX, 1)) {
+    } else if (count < page.count || !this.#wantsMore(AHEAD_ENTRIES_MAX, 1)) {
       this.#pausedMs = this.#given.clock.monotonicMs();
       this.#given.group.pause(this.partition);
     }
     this.#wake();
+    return newest === undefined ? null : Number(newest.position);
   }
 
-  /** As many as may be read ahead now; one at least when nothing waits. */
-  #fitting(messages: readonly KafkaMessage[]): readonly KafkaMessage[] {
-    const wanted = messages.reduce((sum, { value }) => sum + (value?.length ?? 0), 0);
+  /** How many may be read ahead now; one at least when nothing waits. */
+  #fitting(page: RecordPage): number {
+    let wanted = 0;
+    for (let index = 0; index < page.count; index++) wanted += page.bytesOf(index);
     let room = this.#inbox.reserve(wanted);
-    const count = messages.findIndex(({ value }) => (room -= value?.length ?? 0) < 0);
-    if (count === -1) return messages;
-    return messages.slice(0, count === 0 && this.#inbox.entries === 0 ? 1 : count);
+    for (let index = 0; index < page.count; index++) {
+      room -= page.bytesOf(index);
+      if (room < 0) return index === 0 && this.#inbox.entries === 0 ? 1 : index;
+    }
+    return page.count;
   }
 
   #wantsMore(entriesMax: number, bytes: number): boolean {
@@ -243,7 +243,6 @@ export class KafkaLane implements Lane {
       partition: this.partition,
       at,
       lost: this.lost,
-      records: this.#records,
       clock,
       bounds,
       readFrom: (offset) => group.readFrom(this.partition, offset),

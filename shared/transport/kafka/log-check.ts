@@ -1,5 +1,4 @@
 // Owns the question whether a partition's log is still the one that was read: its bounds are asked for, and the last known entry is read again.
-import type { EachBatchPayload } from 'kafkajs';
 import type { Delivery } from '../../command/entry.ts';
 import { position, type Partition, type Position } from '../../command/identity.ts';
 import type { Clock } from '../../process/time.ts';
@@ -7,13 +6,12 @@ import { BrokerAway } from '../broker-away.ts';
 import { diverged, startingPosition } from '../resume-check.ts';
 import type { Resume } from '../transport.ts';
 import type { Bounds } from './cluster-view.ts';
-import type { RecordReader } from './records.ts';
+import type { Fetched } from './fetched.ts';
 
 export interface LogCheckGiven {
   readonly partition: Partition;
   readonly at: Resume;
   readonly lost: AbortSignal;
-  readonly records: RecordReader;
   readonly clock: Clock;
   /** Rejects when the broker is away. */
   readonly bounds: () => Promise<Bounds>;
@@ -66,13 +64,10 @@ export class LogCheck {
     if (this.#anchor !== null) this.#given.readFrom(this.#anchor);
   }
 
-  fetched({ batch }: EachBatchPayload): void {
-    const [message] = batch.messages;
-    if (message !== undefined && Number(message.offset) === this.#anchor) {
-      this.#end({ kind: 'entry', delivery: this.#given.records.delivery(message) });
-    } else {
-      this.skipped(Number(batch.firstOffset()));
-    }
+  fetched({ page, first }: Fetched): void {
+    const delivery = page.count > 0 ? page.at(0) : null;
+    if (delivery !== null && Number(delivery.position) === this.#anchor) this.#end({ kind: 'entry', delivery });
+    else this.skipped(first);
   }
 
   skipped(first: number): void {

@@ -1,9 +1,11 @@
 // Owns the turning of Kafka's records into deliveries: offsets, append times, headers as text, and CloudEvents in binary mode.
 import type { IHeaders, KafkaMessage } from 'kafkajs';
 import type { Delivery, Headers } from '../../command/entry.ts';
+import type { Uuid } from '../../command/identity.ts';
 import { isBinaryMode, structuredBytes } from '../binary-mode.ts';
-import { BlockDelivery, blockOf, type Beside, type EntryBlock } from '../entry-block.ts';
+import { BlockDelivery, blockOf, EntryBlock, type Beside, type BlockParts } from '../entry-block.ts';
 import type { Page } from '../inbox.ts';
+import { isForeign } from '../resume-check.ts';
 
 type RawHeader = IHeaders[string];
 type RawEntry = readonly [name: string, value: RawHeader];
@@ -19,23 +21,21 @@ export class RecordReader {
   #appendedAt = new Date(0);
   #beside: Beside = { headers: this.#headers, appendedAt: this.#appendedAt };
 
-  delivery(message: KafkaMessage): Delivery {
-    return this.page([message]).at(0);
-  }
-
   /** In memory of its own: a broker's partitions come in one buffer, and a page may outlive its neighbours for long. */
   page(messages: readonly KafkaMessage[]): RecordPage {
     const offsets = new Float64Array(messages.length);
+    const besideAt = new Uint32Array(messages.length);
     const besides: Beside[] = [];
     const values: Uint8Array[] = [];
     for (const message of messages) {
       const beside = this.#besideOf(message);
-      offsets[besides.length] = Number(message.offset);
-      besides.push(beside);
+      if (beside !== besides.at(-1)) besides.push(beside);
+      offsets[values.length] = Number(message.offset);
+      besideAt[values.length] = besides.length - 1;
       const value = message.value ?? EMPTY;
       values.push(this.#isBinary ? structuredBytes(value, beside.headers, ATTRIBUTE_PREFIX) : value);
     }
-    return new RecordPage(blockOf(values), offsets, besides);
+    return new RecordPage({ block: blockOf(values).parts, offsets, besides, besideAt });
   }
 
   #besideOf(message: KafkaMessage): Beside {
@@ -63,16 +63,24 @@ export class RecordReader {
   }
 }
 
+/** What a page is made of: plain enough to go from one thread to another. */
+export interface PageParts {
+  readonly block: BlockParts;
+  /** Of each record. */
+  readonly offsets: Float64Array;
+  /** Whenever it is another than the record's before; and which of them is each record's. */
+  readonly besides: readonly Beside[];
+  readonly besideAt: Uint32Array;
+}
+
 /** Records that wait to be handed out. */
 export class RecordPage implements Page {
+  readonly parts: PageParts;
   readonly #block: EntryBlock;
-  readonly #offsets: Float64Array;
-  readonly #besides: readonly Beside[];
 
-  constructor(block: EntryBlock, offsets: Float64Array, besides: readonly Beside[]) {
-    this.#block = block;
-    this.#offsets = offsets;
-    this.#besides = besides;
+  constructor(parts: PageParts) {
+    this.parts = parts;
+    this.#block = new EntryBlock(parts.block);
   }
 
   get count(): number {
@@ -83,13 +91,15 @@ export class RecordPage implements Page {
     return this.#block.bytesOf(index);
   }
 
-  /** Of each record; the same object where they are the same. */
-  get headers(): readonly Headers[] {
-    return this.#besides.map((beside) => beside.headers);
+  /** How many, from the first on, are `system`'s: up to the first that another one published. */
+  countOwn(system: Uuid): number {
+    const foreign = this.parts.besides.findIndex(({ headers }) => isForeign(headers, system));
+    return foreign === -1 ? this.count : this.parts.besideAt.indexOf(foreign);
   }
 
   at(index: number): Delivery {
-    return new BlockDelivery(this.#block, index, this.#offsets[index] ?? 0, this.#besides[index] ?? NOTHING_BESIDE);
+    const { offsets, besides, besideAt } = this.parts;
+    return new BlockDelivery(this.#block, index, offsets[index] ?? 0, besides[besideAt[index] ?? 0] ?? NOTHING_BESIDE);
   }
 }
 

@@ -1,22 +1,23 @@
 // Owns what the lanes of a process share: the group's membership, the byte budget, hints of what is settled, and watching over both.
-import type { EachBatchPayload } from 'kafkajs';
 import type { Delivery } from '../../command/entry.ts';
-import { partition as partitionAt, type Partition, type Position, type Uuid } from '../../command/identity.ts';
+import type { Partition, Position, Uuid } from '../../command/identity.ts';
 import { asError, type OnelaneError } from '../../process/errors.ts';
 import type { Observe } from '../../process/events.ts';
 import { Latest } from '../../process/latest.ts';
-import { inTime, type Clock, type Random } from '../../process/time.ts';
+import { inTime, type Clock } from '../../process/time.ts';
 import { InboxBudget } from '../inbox.ts';
 import { LaneRoster, type Hold } from '../lane-roster.ts';
 import type { Lane, Subscription } from '../transport.ts';
-import type { KafkaClient } from './client.ts';
+import type { KafkaClientGiven } from './client.ts';
 import type { Bounds } from './cluster-view.ts';
-import { Group, type GroupListener } from './group.ts';
+import type { Fetched, Taken } from './fetched.ts';
+import { GroupLink, type LinkListener } from './group-link.ts';
 import { KafkaLane } from './lane.ts';
 import { LaneSilent } from './lane-silent.ts';
 import type { LagWarnings } from './lag-warnings.ts';
 
 export interface KafkaSubscriptionGiven {
+  readonly client: KafkaClientGiven;
   readonly topic: string;
   readonly groupId: string;
   readonly partitions: number;
@@ -25,13 +26,10 @@ export interface KafkaSubscriptionGiven {
   readonly inboxBytesMax: number;
   /** How long a lane's holder may do nothing with it. */
   readonly silenceMs?: number;
-  readonly open: () => KafkaClient;
-  readonly explain: (thrown: unknown) => OnelaneError;
   readonly bounds: () => Promise<readonly Bounds[]>;
   readonly lag: LagWarnings;
   readonly observe: Observe;
   readonly clock: Clock;
-  readonly random: Random;
 }
 
 const SILENCE_MS_MAX = 300_000;
@@ -44,12 +42,12 @@ const FETCH_BYTES_MAX = 4 * 1024 * 1024;
 /** More than any batch of records may have: a broker gives a batch that is larger only to the first partition of a fetch. */
 const PARTITION_BYTES_MAX = 1024 * 1024 + 64 * 1024;
 
-export class KafkaSubscription implements Subscription, GroupListener {
+export class KafkaSubscription implements Subscription, LinkListener {
   readonly budget: InboxBudget;
   readonly #given: KafkaSubscriptionGiven;
   /** Of one partition. */
   readonly #fetchBytes: number;
-  readonly #group: Group;
+  readonly #group: GroupLink;
   readonly #roster: LaneRoster;
   readonly #assigned = new Latest<ReadonlySet<Partition>>(new Set());
   readonly #lanes = new Map<Partition, KafkaLane>();
@@ -66,7 +64,7 @@ export class KafkaSubscription implements Subscription, GroupListener {
     const bytesMax = Math.min(given.inboxBytesMax, AHEAD_BYTES_MAX);
     this.budget = new InboxBudget({ bytesMax, inboxesMax: given.partitions });
     this.#fetchBytes = Math.floor(Math.min(PARTITION_BYTES_MAX, bytesMax / 2 / given.partitions));
-    this.#group = new Group({
+    this.#group = new GroupLink({
       ...given,
       fetch: { partitionBytes: PARTITION_BYTES_MAX, bytes: Math.min(FETCH_BYTES_MAX, bytesMax) },
       on: this,
@@ -106,10 +104,6 @@ export class KafkaSubscription implements Subscription, GroupListener {
     await this.#tending;
   }
 
-  held(): readonly Partition[] {
-    return [...this.#lanes.values()].filter((lane) => !lane.lost.aborted).map((lane) => lane.partition);
-  }
-
   assigned(partitions: ReadonlySet<Partition>): void {
     if (this.#isAway) this.#given.observe({ kind: 'connection-restored', what: 'consumer group' });
     this.#isAway = false;
@@ -121,11 +115,11 @@ export class KafkaSubscription implements Subscription, GroupListener {
     for (const lane of this.#lanes.values()) lane.doubted();
   }
 
-  fetched(payload: EachBatchPayload): void {
-    const partition = partitionAt(payload.batch.partition);
-    const lane = this.#lanes.get(partition);
-    if (lane === undefined) this.#group.pause(partition);
-    else lane.fetched(payload);
+  fetched(fetched: Fetched): Taken {
+    const lane = this.#lanes.get(fetched.partition);
+    if (lane !== undefined) return lane.fetched(fetched);
+    this.#group.pause(fetched.partition);
+    return null;
   }
 
   skipped(partition: Partition, first: number, last: number): void {
@@ -152,10 +146,20 @@ export class KafkaSubscription implements Subscription, GroupListener {
       onRead: (newest: Delivery) => lag.read(partition, newest.appendedAt),
       onReleased: (released) => {
         if (this.#lanes.get(partition) === released) this.#lanes.delete(partition);
+        this.#claim();
       },
     });
     this.#lanes.set(partition, lane);
+    this.#claim();
+    lane.lost.addEventListener('abort', () => this.#claim(), { once: true });
     return lane;
+  }
+
+  #claim(): void {
+    const held: Partition[] = [];
+    const stuck: Partition[] = [];
+    for (const { partition, lost } of this.#lanes.values()) (lost.aborted ? stuck : held).push(partition);
+    this.#group.claim({ held, stuck });
   }
 
   #leave(): Promise<void> {

@@ -64,7 +64,7 @@ function split(content: Buffer, lengths: string): EntryBlock | null {
     at += length + 1;
   }
   const isWhole = at === content.length && content[0] === BRACKET.open && content[at - 1] === BRACKET.close;
-  return isWhole ? new EntryBlock(content, starts, ends) : null;
+  return isWhole ? new EntryBlock({ bytes: content, starts, ends }) : null;
 }
 
 /** The two spellings of the binding: brokers and clients that cannot carry a colon take the underscore. */

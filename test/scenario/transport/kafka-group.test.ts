@@ -143,7 +143,8 @@ await describeWithCluster('a group of consumers', { nodes: 1 }, (cluster) => {
       transport: { silenceMs: 1_500 },
       reach: (signal) => (signal === 'taken' ? held : undefined),
     });
-    await party.when(() => isBalanced([stuck], 2));
+    const other = await party.consumer();
+    await party.when(() => isBalanced([stuck, other], 2));
     await accounts.add(10);
     const silent = () => stuck.events.find(isSilence);
     await party.when(() => silent() !== undefined);
@@ -153,21 +154,20 @@ await describeWithCluster('a group of consumers', { nodes: 1 }, (cluster) => {
         message: expect.stringMatching(/^partition \d has made no progress for 1\.5 s: it is given to other consumers/),
       },
     });
-    await party.consumer();
-    const took = (number: number) =>
-      stuck.events.filter(
+    const given = Number(/^partition (\d)/.exec(detailOf(silent()))?.[1]);
+    const took = ({ events }: PartyConsumer) =>
+      events.filter(
         (event) =>
           event.kind !== 'stray-kept' &&
           'partition' in event &&
-          event.partition === number &&
+          event.partition === given &&
           ['batch-applied', 'tenure-lost'].includes(event.kind),
       );
-    await expect.poll(async () => Object.keys(await party.balances()).length, PATIENCE).toBeGreaterThan(0);
+    await party.when(() => took(other)[0]?.kind === 'batch-applied');
     go();
     await accounts.add(10);
     await accounts.becomeWhole();
-    const given = Number(/^partition (\d)/.exec(detailOf(silent()))?.[1]);
-    expect(took(given)[0]?.kind ?? 'tenure-lost').toBe('tenure-lost');
+    expect(took(stuck)[0]?.kind ?? 'tenure-lost').toBe('tenure-lost');
   });
 
   test('a halted lane is no silent one: its process keeps its other lanes', async () => {

@@ -4,6 +4,7 @@ import { newCommandId, partition, trustedKey } from '../../../shared/command/ide
 import { Latest } from '../../../shared/process/latest.ts';
 import type { Routed } from '../../../shared/transport/transport.ts';
 import { describeWithKafka } from '../../support/kafka/describe.ts';
+import { detoursThrough } from '../../support/kafka/detours.ts';
 import { openTestLog } from '../../support/kafka/log.ts';
 import { openTcpGate } from '../../support/tcp-gate.ts';
 
@@ -90,8 +91,8 @@ await describeWithKafka('a broker that does not answer', (kafka) => {
     closing.push(() => gate.close());
     const log = await openTestLog({ brokers: kafka().brokers });
     closing.push(() => log.close());
-    const reroute = () => ({ host: '127.0.0.1', port: Number(new URL(gate.url).port) });
-    const transport = log.open({ reroute, sessionMs: 30_000 });
+    const detours = detoursThrough(new Map([[broker, gate]]));
+    const transport = log.open({ detours, sessionMs: 30_000 });
     await transport.provision(1);
     const publisher = await transport.openPublisher();
     const stored = await publisher.publish([entry(10, 'account/1')]);

@@ -11,6 +11,7 @@ import { systemClock } from '../../../shared/process/time.ts';
 import type { KafkaTransportGiven } from '../../../shared/transport/kafka/index.ts';
 import type { Lane } from '../../../shared/transport/transport.ts';
 import { describeWithCluster, describeWithKafka } from '../../support/kafka/describe.ts';
+import { detoursThrough } from '../../support/kafka/detours.ts';
 import { openTestLog, type TestLog } from '../../support/kafka/log.ts';
 import { testTypes } from '../../support/producers/account-type.ts';
 import { openTcpGate, type TcpGate } from '../../support/tcp-gate.ts';
@@ -95,9 +96,9 @@ await describeWithKafka('answers that get lost', (kafka) => {
     const log = await openTestLog({ brokers: kafka().brokers });
     closing.push(() => log.close());
     await log.open().provision(2);
-    const reroute = () => ({ host: '127.0.0.1', port: Number(new URL(gate.url).port) });
+    const detours = detoursThrough(new Map([[broker, gate]]));
     // Callers wait for certainty, however long it takes.
-    const submitter = await submitterOver(log, 2, { reroute }, { graceMs: 60_000, flightMs: 60_000, batchEntries: 10 });
+    const submitter = await submitterOver(log, 2, { detours }, { graceMs: 60_000, flightMs: 60_000, batchEntries: 10 });
     const sent: Sent[] = [];
     const endsOf = async () =>
       (await log.admin.fetchTopicOffsets(log.topic)).reduce((sum, { high }) => sum + Number(high), 0);

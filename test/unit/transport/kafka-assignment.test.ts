@@ -4,14 +4,20 @@ import { describe, expect, test } from 'vitest';
 import { partition, type Partition } from '../../../shared/command/identity.ts';
 import { assignSticky, stickyAssigner, type Reader } from '../../../shared/transport/kafka/assignment.ts';
 
-const readers = (held: readonly (readonly number[])[]): readonly Reader[] =>
-  held.map((each, at) => ({ id: `reader-${at}`, held: each.map(partition) }));
+const readers = (held: readonly (readonly number[])[], stuck: readonly (readonly number[])[] = []): readonly Reader[] =>
+  held.map((each, at) => ({
+    id: `reader-${at}`,
+    held: each.map(partition),
+    stuck: (stuck[at] ?? []).map(partition),
+  }));
+
+const anyPartitions = fc.array(fc.nat(40).map(partition));
 
 /** Claims may be anything: doubled, taken by two, or of partitions that are not there. */
 const anyReaders = fc
   .uniqueArray(fc.string({ minLength: 1, maxLength: 6 }), { minLength: 1, maxLength: 9 })
   .chain((ids) =>
-    fc.tuple(...ids.map((id) => fc.record({ id: fc.constant(id), held: fc.array(fc.nat(40).map(partition)) }))),
+    fc.tuple(...ids.map((id) => fc.record({ id: fc.constant(id), held: anyPartitions, stuck: anyPartitions }))),
   )
   .map((list): readonly Reader[] => list);
 const anyCount = fc.integer({ min: 1, max: 32 });
@@ -96,14 +102,44 @@ describe('assignment', () => {
 
   test('of two who claim the same partition the first by id keeps it', () => {
     const both = [
-      { id: 'b', held: [partition(0), partition(1)] },
-      { id: 'a', held: [partition(1)] },
+      { id: 'b', held: [partition(0), partition(1)], stuck: [] },
+      { id: 'a', held: [partition(1)], stuck: [] },
     ];
     expect(assignSticky(both, 2)).toEqual(
       new Map([
         ['a', [1]],
         ['b', [0]],
       ]),
+    );
+  });
+
+  describe.each([0, 1])('partition %s, where a lane of the first reader stands still,', (at) => {
+    const owners = (held: readonly (readonly number[])[]) => [...assignSticky(readers(held, [[at]]), 2).values()];
+
+    test('stays with whoever took it over', () => {
+      expect(owners([[], [0, 1]])).toEqual([[1 - at], [at]]);
+    });
+
+    test('goes to another, who gives up its own for it when its share asks for that', () => {
+      expect(owners([[], [1 - at]])).toEqual([[1 - at], [at]]);
+      expect(owners([[], []])).toEqual([[1 - at], [at]]);
+    });
+
+    test('is read by the first all the same when there is no other', () => {
+      expect(owners([[]]).flat().sort()).toEqual([0, 1]);
+    });
+  });
+
+  test('nobody is given what it is stuck in as long as another is not', () => {
+    fc.assert(
+      fc.property(settledReaders, fc.nat(31), ({ partitions, owners, count }, at) => {
+        const stuckIn = at % partitions;
+        const held = Array.from({ length: count }, (_, reader) =>
+          owners.flatMap((owner, each) => (owner === reader && each !== stuckIn ? [each] : [])),
+        );
+        const own = assignSticky(readers(held, [[stuckIn]]), partitions).get('reader-0');
+        expect(own).not.toContain(stuckIn);
+      }),
     );
   });
 
@@ -118,10 +154,14 @@ describe('assignment', () => {
 
 describe('the assigner', () => {
   test('tells the group what a member holds when it joins, and is told by the leader what it gets', async () => {
-    const assignerOf = (held: readonly number[]) =>
-      // What kafkajs gives is not looked at.
-      stickyAssigner({ topic: 't', partitions: 4, held: () => held.map(partition) })({} as never);
-    const [one, two] = [assignerOf([3, 1]), assignerOf([0])];
+    const assignerOf = (held: readonly number[], stuck: readonly number[]) =>
+      stickyAssigner({
+        topic: 't',
+        partitions: 5,
+        claims: () => ({ held: held.map(partition), stuck: stuck.map(partition) }),
+        // What kafkajs gives is not looked at.
+      })({} as never);
+    const [one, two] = [assignerOf([3, 1], []), assignerOf([0], [2])];
     const members = [one, two].map((each, at) => ({
       memberId: `m${at}`,
       memberMetadata: each.protocol({ topics: ['t'] }).metadata,
@@ -133,8 +173,8 @@ describe('the assigner', () => {
       kafkajs.AssignerProtocol.MemberAssignment.decode(memberAssignment)?.assignment,
     ]);
     expect(read).toEqual([
-      ['m0', { t: [1, 3] }],
-      ['m1', { t: [0, 2] }],
+      ['m0', { t: [2, 1, 3] }],
+      ['m1', { t: [0, 4] }],
     ]);
   });
 });

@@ -1,10 +1,11 @@
 // Owns the proof that records of any publisher become deliveries: headers as text, binary CloudEvents structured, times that never go back.
 import type { KafkaMessage } from 'kafkajs';
 import { describe, expect, test } from 'vitest';
-import type { Delivery, Headers } from '../../../shared/command/entry.ts';
+import { HEADER, type Delivery, type Headers } from '../../../shared/command/entry.ts';
+import { newUuid } from '../../../shared/command/identity.ts';
 import { decodeDelivery } from '../../../shared/command/wire.ts';
 import { structuredBytes } from '../../../shared/transport/binary-mode.ts';
-import { RecordReader } from '../../../shared/transport/kafka/records.ts';
+import { RecordPage, RecordReader } from '../../../shared/transport/kafka/records.ts';
 
 const EVENT: Headers = {
   ce_specversion: '1.0',
@@ -26,6 +27,8 @@ function message(parts: Partial<KafkaMessage> = {}): KafkaMessage {
   } as KafkaMessage;
 }
 
+const only = (each: KafkaMessage, reader = new RecordReader()): Delivery => reader.page([each]).at(0);
+
 const bytesOf = (headers: Headers): Record<string, Buffer> =>
   Object.fromEntries(Object.entries(headers).map(([name, text]) => [name, Buffer.from(text)]));
 
@@ -45,7 +48,7 @@ describe('a binary CloudEvent', () => {
   });
 
   test('is a command like any other', () => {
-    const { position, appendedAt } = new RecordReader().delivery(message());
+    const { position, appendedAt } = only(message());
     const body = decodeDelivery({
       position,
       appendedAt,
@@ -100,7 +103,7 @@ describe('a binary CloudEvent', () => {
     ['a byte order mark', Buffer.from('\uFEFF1')],
   ])('stays as it is when its payload is %s, and is read as a stray', (_, payload) => {
     expect(structuredBytes(payload, EVENT, 'ce_')).toBe(payload);
-    const { position, appendedAt } = new RecordReader().delivery(message());
+    const { position, appendedAt } = only(message());
     expect(decodeDelivery({ position, appendedAt, headers: EVENT, bytes: payload })).toMatchObject({
       kind: 'stray',
       reason: 'unreadable',
@@ -115,13 +118,13 @@ test('a structured event is left alone to the byte', () => {
 
 describe('a record', () => {
   test('without value and headers is an empty delivery', () => {
-    const { bytes, headers } = new RecordReader().delivery(message({ value: null, headers: undefined as never }));
+    const { bytes, headers } = only(message({ value: null, headers: undefined as never }));
     expect([bytes.length, headers]).toEqual([0, {}]);
   });
 
   test('has header names in lower case, and of several values the last', () => {
     const headers = { 'Content-Type': Buffer.from('x'), twice: [Buffer.from('1'), Buffer.from('2')], none: undefined };
-    expect(new RecordReader().delivery(message({ headers })).headers).toEqual({
+    expect(only(message({ headers })).headers).toEqual({
       'content-type': 'x',
       twice: '2',
       none: '',
@@ -130,12 +133,12 @@ describe('a record', () => {
 
   test('has header values that are no UTF-8 as base64, told apart from text', () => {
     const headers = { a: Buffer.from([0xff, 0]), b: Buffer.from('é') };
-    expect(new RecordReader().delivery(message({ headers })).headers).toEqual({ a: 'base64:/wA=', b: 'é' });
+    expect(only(message({ headers })).headers).toEqual({ a: 'base64:/wA=', b: 'é' });
   });
 
   test('has the headers of its own, however alike the one before it was', () => {
     const reader = new RecordReader();
-    const read = (headers: Record<string, Buffer>) => reader.delivery(message({ headers })).headers;
+    const read = (headers: Record<string, Buffer>) => only(message({ headers }), reader).headers;
     expect(read({ a: Buffer.from('1') })).toEqual({ a: '1' });
     expect(read({ a: Buffer.from('1') })).toEqual({ a: '1' });
     expect(read({ a: Buffer.from('2') })).toEqual({ a: '2' });
@@ -149,7 +152,7 @@ describe('a record', () => {
   test('was never appended before the one before it', () => {
     const reader = new RecordReader();
     const times = ['5000', '4000', '6000'].map((timestamp) =>
-      reader.delivery(message({ timestamp })).appendedAt.getTime(),
+      only(message({ timestamp }), reader).appendedAt.getTime(),
     );
     expect(times).toEqual([5_000, 5_000, 6_000]);
   });
@@ -180,10 +183,32 @@ describe('records that wait together', () => {
     const reader = new RecordReader();
     const handedOut = [0, 1, 2, 3, 4].map((index) => page.at(index));
     expect([page.count, page.bytesOf(0), page.bytesOf(1), page.bytesOf(2), page.bytesOf(3)]).toEqual([5, 5, 6, 0, 0]);
-    expect(handedOut.map(said)).toEqual([...two, ...odd].map((each) => said(reader.delivery(each))));
+    expect(handedOut.map(said)).toEqual([...two, ...odd].map((each) => said(only(each, reader))));
     // What attributes in headers add is counted, too: nobody is handed more bytes than it has room for.
     expect(handedOut[4]?.bytes.length).toBeGreaterThan(100);
     expect(page.bytesOf(4)).toBe(handedOut[4]?.bytes.length);
+  });
+
+  test('are the same when their page has gone from one thread to another', () => {
+    const page = new RecordReader().page([...two, ...odd]);
+    const wanted = [0, 1, 2, 3, 4].map((index) => said(page.at(index)));
+    const { block, offsets, besideAt } = page.parts;
+    const transfer = [block.bytes, block.starts, block.ends, offsets, besideAt].map(({ buffer }) => buffer);
+    // Memory that is shared could not be handed over, and none of it is.
+    const there = new RecordPage(structuredClone(page.parts, { transfer: transfer as ArrayBuffer[] }));
+    expect([0, 1, 2, 3, 4].map((index) => said(there.at(index)))).toEqual(wanted);
+    expect(block.bytes.byteLength).toBe(0);
+  });
+
+  test('are ours up to the first that another system published', () => {
+    const ours = newUuid();
+    const by = (system: string | null) =>
+      message({ headers: system === null ? {} : { [HEADER.system]: Buffer.from(system) } });
+    const own = (...systems: (string | null)[]) => new RecordReader().page(systems.map(by)).countOwn(ours);
+    expect(own(ours, ours, null)).toBe(3);
+    expect(own(ours, null, ours, newUuid(), ours)).toBe(3);
+    expect(own(newUuid(), ours)).toBe(0);
+    expect(own()).toBe(0);
   });
 
   test('keep nothing of what was fetched with them', () => {

@@ -1,0 +1,182 @@
+// Owns the lanes' end of the group, whose member lives in a thread of its own: orders go there, and what it says comes back in order.
+import { Worker } from 'node:worker_threads';
+import type { Partition } from '../../command/identity.ts';
+import { unreachable, type OnelaneError } from '../../process/errors.ts';
+import { BrokerAway } from '../broker-away.ts';
+import type { Claims } from './assignment.ts';
+import type { Fetched, Taken } from './fetched.ts';
+import type { GroupNews } from './group.ts';
+import { heardError, sharedMs, tellError, type FromGroup, type GroupOrder, type ToGroup } from './group-messages.ts';
+import { RecordPage } from './records.ts';
+
+export interface GroupLinkGiven extends GroupOrder {
+  readonly on: LinkListener;
+}
+
+export interface LinkListener extends GroupNews {
+  /** Says how much of it was taken. */
+  fetched(fetched: Fetched): Taken;
+}
+
+/** Compiled also where the sources run as they are: a thread reads no types. */
+const THREAD = new URL(
+  import.meta.url.endsWith('.ts') ? '../../../dist/shared/transport/kafka/group-thread.js' : './group-thread.js',
+  import.meta.url,
+);
+
+interface Waiting {
+  readonly resolve: () => void;
+  readonly reject: (cause: Error) => void;
+}
+
+export class GroupLink {
+  readonly #given: GroupLinkGiven;
+  /** Of each partition, how often it was told where to be read: what was fetched before is not what was asked for. */
+  readonly #turns = new Map<Partition, number>();
+  readonly #commits = new Map<number, Waiting>();
+  readonly #closed: Promise<void>;
+  #isClosed: () => void = () => undefined;
+  #starting: Waiting | null = null;
+  #worker: Worker | null = null;
+  #commitsMade = 0;
+  /** On the clock of all threads; null: the group does not know us. */
+  #knownAt: number | null = null;
+
+  constructor(given: GroupLinkGiven) {
+    this.#given = given;
+    this.#closed = new Promise((resolve) => (this.#isClosed = resolve));
+  }
+
+  /** Rejects with a sentence when no broker can be reached at first; from then on it looks after itself. */
+  async start(): Promise<void> {
+    const { client, topic, groupId, partitions, sessionMs, fetch } = this.#given;
+    const order: GroupOrder = { client, topic, groupId, partitions, sessionMs, fetch };
+    // Options of the process are not for threads: some of them only make sense for its first file.
+    const worker = new Worker(THREAD, { name: 'onelane-kafka', workerData: order, execArgv: [] });
+    this.#worker = worker;
+    worker.on('message', (message: FromGroup) => this.#hear(message));
+    worker.once('exit', () => this.#over());
+    // What nobody caught there ends the process, as it would here.
+    worker.once('error', (thrown) => {
+      throw thrown;
+    });
+    await new Promise<void>((resolve, reject) => (this.#starting = { resolve, reject }));
+  }
+
+  /** Whether the group still counts on us, as far as can be known: a process that stood still for a session must ask first. */
+  isKnown(): boolean {
+    return this.#knownAt !== null && sharedMs() - this.#knownAt < this.#given.sessionMs;
+  }
+
+  /** Fetches from `offset` on. Without a membership nothing happens: a new one begins with `assigned`. */
+  readFrom(partition: Partition, offset: number): void {
+    const turn = this.#turnOf(partition) + 1;
+    this.#turns.set(partition, turn);
+    this.#tell({ kind: 'read-from', partition, offset, turn });
+  }
+
+  resume(partition: Partition): void {
+    this.#tell({ kind: 'resume', partition });
+  }
+
+  pause(partition: Partition): void {
+    this.#tell({ kind: 'pause', partition });
+  }
+
+  /** For the group to go by when it shares out anew. */
+  claim(claims: Claims): void {
+    this.#tell({ kind: 'claims', claims });
+  }
+
+  /** A hint for whoever looks at the group: everything before these offsets is applied. */
+  async commit(offsets: ReadonlyMap<Partition, bigint>): Promise<void> {
+    if (this.#worker === null) return;
+    const nth = ++this.#commitsMade;
+    await new Promise<void>((resolve, reject) => {
+      this.#commits.set(nth, { resolve, reject });
+      this.#tell({ kind: 'commit', offsets, nth });
+    });
+  }
+
+  /** Leaves, so that others take over, and joins again after a while. */
+  rest(cause: OnelaneError): void {
+    this.#tell({ kind: 'rest', cause: tellError(cause) });
+  }
+
+  /** Idempotent. Does not wait for a broker that does not answer. */
+  async close(): Promise<void> {
+    if (this.#worker === null) return;
+    this.#tell({ kind: 'close' });
+    await this.#closed;
+  }
+
+  #tell(message: ToGroup): void {
+    this.#worker?.postMessage(message);
+  }
+
+  #hear(message: FromGroup): void {
+    const { on } = this.#given;
+    switch (message.kind) {
+      case 'started':
+        this.#starting?.resolve();
+        return;
+      case 'not-started':
+        this.#starting?.reject(heardError(message.cause));
+        void this.#worker?.terminate();
+        return;
+      case 'known':
+        this.#knownAt = message.at;
+        return;
+      case 'assigned':
+        on.assigned(new Set(message.partitions));
+        return;
+      case 'doubted':
+        on.doubted();
+        return;
+      case 'fetched':
+        this.#tell({ kind: 'taken', nth: message.nth, through: this.#take(message) });
+        return;
+      case 'skipped':
+        if (message.turn === this.#turnOf(message.partition))
+          on.skipped(message.partition, message.first, message.last);
+        return;
+      case 'lost':
+        on.lost(heardError(message.cause));
+        return;
+      case 'committed':
+        this.#committed(message);
+        return;
+      case 'closed':
+        void this.#worker?.terminate();
+        return;
+      default:
+        unreachable(message);
+    }
+  }
+
+  #take({ partition, first, last, page, turn }: Extract<FromGroup, { kind: 'fetched' }>): Taken {
+    if (turn !== this.#turnOf(partition)) return null;
+    return this.#given.on.fetched({ partition, first, last, page: new RecordPage(page) });
+  }
+
+  #committed({ nth, cause }: Extract<FromGroup, { kind: 'committed' }>): void {
+    const waiting = this.#commits.get(nth);
+    this.#commits.delete(nth);
+    if (cause === null) waiting?.resolve();
+    else waiting?.reject(heardError(cause));
+  }
+
+  #over(): void {
+    this.#worker = null;
+    this.#knownAt = null;
+    const gone = new BrokerAway('the membership of the group has ended');
+    this.#starting?.reject(gone);
+    for (const { reject } of this.#commits.values()) reject(gone);
+    this.#commits.clear();
+    this.#isClosed();
+  }
+
+  #turnOf(partition: Partition): number {
+    return this.#turns.get(partition) ?? 0;
+  }
+}
