@@ -43,7 +43,8 @@ async function makeTopic(kafka: Kafka, topic: string, replicationFactor: number)
 /** Resolves with the position when every replica that is in sync has it. */
 async function produce(kafka: Kafka, topic: string): Promise<string | undefined> {
   const producer = kafka.producer({ createPartitioner: kafkajs.Partitioners.DefaultPartitioner });
-  await producer.connect();
+  // It may begin with the broker that is gone.
+  await patiently(() => producer.connect());
   try {
     const [record] = await producer.send({ topic, acks: -1, messages: [{ value: 'x', partition: 0 }] });
     return record?.baseOffset;
