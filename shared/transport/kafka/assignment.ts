@@ -24,8 +24,8 @@ export function assignSticky(
   partitions: number,
 ): ReadonlyMap<string, readonly Partition[]> {
   const claims = claimsOf(readers, partitions);
-  takeOver(claims, partitions);
   const quotas = quotasOf(claims, partitions);
+  takeOver(claims, quotas, partitions);
   const kept = claims.map(({ id, own, stuck }) => ({ id, stuck, own: own.slice(0, quotas.get(id)) }));
   const assigned = new Set(kept.flatMap(({ own }) => own));
   const all = Array.from({ length: partitions }, (_, at) => partitionAt(at));
@@ -65,13 +65,19 @@ function claimsOf(readers: readonly Reader[], partitions: number): readonly Clai
   });
 }
 
-/** Of what nobody reads because somebody is stuck in it, each goes to one who is not, and has least. */
-function takeOver(claims: readonly Claim[], partitions: number): void {
+/** Of what nobody reads because somebody is stuck in it, each goes to one who is not, as far as its share goes: to who took over least, and has least. */
+function takeOver(claims: readonly Claim[], quotas: ReadonlyMap<string, number>, partitions: number): void {
   const owned = new Set(claims.flatMap(({ own }) => own));
+  const tookOver = new Map<string, number>();
+  const count = (id: string): number => tookOver.get(id) ?? 0;
   for (const each of new Set(claims.flatMap(({ stuck }) => [...stuck]).sort((a, b) => a - b))) {
     if (each >= partitions || owned.has(each)) continue;
-    const [able] = claims.filter(({ stuck }) => !stuck.has(each)).sort((a, b) => a.own.length - b.own.length);
-    able?.own.unshift(each);
+    const [able] = claims
+      .filter(({ id, stuck }) => !stuck.has(each) && count(id) < (quotas.get(id) ?? 0))
+      .sort((a, b) => count(a.id) - count(b.id) || a.own.length - b.own.length);
+    if (able === undefined) continue;
+    able.own.unshift(each);
+    tookOver.set(able.id, count(able.id) + 1);
   }
 }
 

@@ -1,8 +1,8 @@
 // Owns the lanes' end of the group, whose member lives in a thread of its own: orders go there, and what it says comes back in order.
 import { Worker } from 'node:worker_threads';
 import type { Partition } from '../../command/identity.ts';
-import { unreachable, type OnelaneError } from '../../process/errors.ts';
-import { BrokerAway } from '../broker-away.ts';
+import { asError, BrokenInvariant, unreachable, type OnelaneError } from '../../process/errors.ts';
+import { inTime, type Clock } from '../../process/time.ts';
 import type { Claims } from './assignment.ts';
 import type { Fetched, Taken } from './fetched.ts';
 import type { GroupNews } from './group.ts';
@@ -10,6 +10,7 @@ import { heardError, sharedMs, tellError, type FromGroup, type GroupOrder, type 
 import { RecordPage } from './records.ts';
 
 export interface GroupLinkGiven extends GroupOrder {
+  readonly clock: Clock;
   readonly on: LinkListener;
 }
 
@@ -24,6 +25,12 @@ const THREAD = new URL(
   import.meta.url,
 );
 
+/** Longer than leaving takes when no broker answers. */
+const CLOSE_MS_MAX = 6_000;
+
+/** A thread has the options of its process, those for the network above all; but of a program that was given as text it refuses them. */
+const OPTIONS = process.execArgv.some((each) => each.startsWith('--input-type')) ? { execArgv: [] } : {};
+
 interface Waiting {
   readonly resolve: () => void;
   readonly reject: (cause: Error) => void;
@@ -36,6 +43,7 @@ export class GroupLink {
   readonly #commits = new Map<number, Waiting>();
   readonly #closed: Promise<void>;
   #isClosed: () => void = () => undefined;
+  #isClosing = false;
   #starting: Waiting | null = null;
   #worker: Worker | null = null;
   #commitsMade = 0;
@@ -51,16 +59,16 @@ export class GroupLink {
   async start(): Promise<void> {
     const { client, topic, groupId, partitions, sessionMs, fetch } = this.#given;
     const order: GroupOrder = { client, topic, groupId, partitions, sessionMs, fetch };
-    // Options of the process are not for threads: some of them only make sense for its first file.
-    const worker = new Worker(THREAD, { name: 'onelane-kafka', workerData: order, execArgv: [] });
+    const worker = new Worker(THREAD, { name: 'onelane-kafka', workerData: order, ...OPTIONS });
     this.#worker = worker;
     worker.on('message', (message: FromGroup) => this.#hear(message));
-    worker.once('exit', () => this.#over());
-    // What nobody caught there ends the process, as it would here.
-    worker.once('error', (thrown) => {
-      throw thrown;
-    });
-    await new Promise<void>((resolve, reject) => (this.#starting = { resolve, reject }));
+    worker.once('error', (thrown) => this.#over(asError(thrown)));
+    worker.once('exit', () => this.#over(null));
+    try {
+      await new Promise<void>((resolve, reject) => (this.#starting = { resolve, reject }));
+    } finally {
+      this.#starting = null;
+    }
   }
 
   /** Whether the group still counts on us, as far as can be known: a process that stood still for a session must ask first. */
@@ -105,9 +113,10 @@ export class GroupLink {
 
   /** Idempotent. Does not wait for a broker that does not answer. */
   async close(): Promise<void> {
-    if (this.#worker === null) return;
+    this.#isClosing = true;
     this.#tell({ kind: 'close' });
-    await this.#closed;
+    if (this.#worker !== null) await inTime(this.#closed, CLOSE_MS_MAX, this.#given.clock);
+    await this.#worker?.terminate();
   }
 
   #tell(message: ToGroup): void {
@@ -121,6 +130,7 @@ export class GroupLink {
         this.#starting?.resolve();
         return;
       case 'not-started':
+        this.#isClosing = true;
         this.#starting?.reject(heardError(message.cause));
         void this.#worker?.terminate();
         return;
@@ -166,14 +176,18 @@ export class GroupLink {
     else waiting?.reject(heardError(cause));
   }
 
-  #over(): void {
+  /** `cause`: what nobody caught there. Unless it was asked for, it ends the process, as it would here. */
+  #over(cause: Error | null): void {
+    if (this.#worker === null) return;
     this.#worker = null;
     this.#knownAt = null;
-    const gone = new BrokerAway('the membership of the group has ended');
-    this.#starting?.reject(gone);
-    for (const { reject } of this.#commits.values()) reject(gone);
+    for (const { resolve } of this.#commits.values()) resolve();
     this.#commits.clear();
     this.#isClosed();
+    if (this.#isClosing) return;
+    const broken = new BrokenInvariant('the thread of the consumer group has ended', { cause });
+    if (this.#starting === null) throw broken;
+    this.#starting.reject(broken);
   }
 
   #turnOf(partition: Partition): number {

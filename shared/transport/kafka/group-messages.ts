@@ -58,34 +58,43 @@ export function sharedMs(): number {
 
 /** An error without its class, which does not go from one thread to another. */
 export interface ToldError {
-  readonly code: string;
-  readonly sentence: string;
-  readonly cause: Error | null;
+  readonly name: string;
+  readonly message: string;
+  readonly stack: string | undefined;
+  /** Ours, or the system's; null: it has none. */
+  readonly code: string | null;
+  readonly cause: ToldError | null;
 }
 
-export function tellError({ code, message, cause }: OnelaneError): ToldError {
-  return { code, sentence: message, cause: cause instanceof Error ? bare(cause) : null };
+/** Some errors of kafkajs are their own cause. */
+const CAUSES_MAX = 5;
+
+export function tellError(error: Error, causesMax = CAUSES_MAX): ToldError {
+  const { name, message, stack, cause } = error;
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : null;
+  const told = cause instanceof Error && causesMax > 0 ? tellError(cause, causesMax - 1) : null;
+  return { name, message, stack, code, cause: told };
 }
 
-export function heardError({ code, sentence, cause }: ToldError): OnelaneError {
-  const Known = CLASSES.get(code) ?? BrokenInvariant;
-  return new Known(sentence, cause === null ? undefined : { cause });
+/** One of ours again. */
+export function heardError({ code, message, cause }: ToldError): OnelaneError {
+  const Known = OURS.get(code ?? '') ?? BrokenInvariant;
+  return new Known(message, cause === null ? undefined : { cause: heardCause(cause) });
 }
 
-const CLASSES: ReadonlyMap<string, new (sentence: string, options?: { readonly cause?: unknown }) => OnelaneError> =
-  new Map<string, new (sentence: string, options?: { readonly cause?: unknown }) => OnelaneError>([
-    ['broker-away', BrokerAway],
-    ['broker-login-refused', BrokerLoginRefused],
-    ['broker-right-missing', BrokerRightMissing],
-    ['broker-tls-failed', BrokerTlsFailed],
-    ['topic-missing', TopicMissing],
-    ['compression-unknown', CompressionUnknown],
-    ['lane-silent', LaneSilent],
-  ]);
+type Ours = new (sentence: string, options?: { readonly cause?: unknown }) => OnelaneError;
 
-/** Its words and its stack; what else hangs on an error may be anything. */
-function bare({ message, stack }: Error): Error {
-  const copy = new Error(message);
-  if (stack !== undefined) copy.stack = stack;
-  return copy;
+const OURS: ReadonlyMap<string, Ours> = new Map<string, Ours>([
+  ['broker-away', BrokerAway],
+  ['broker-login-refused', BrokerLoginRefused],
+  ['broker-right-missing', BrokerRightMissing],
+  ['broker-tls-failed', BrokerTlsFailed],
+  ['topic-missing', TopicMissing],
+  ['compression-unknown', CompressionUnknown],
+  ['lane-silent', LaneSilent],
+]);
+
+function heardCause({ name, message, stack, code, cause }: ToldError): Error {
+  const error = new Error(message, cause === null ? undefined : { cause: heardCause(cause) });
+  return Object.assign(error, { name, stack, ...(code === null ? {} : { code }) });
 }

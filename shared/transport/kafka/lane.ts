@@ -51,6 +51,8 @@ export class KafkaLane implements Lane {
   /** Offset to read next, null before the start; and the newest entry before it. */
   #ahead: number | null = null;
   #last: Resume['last'] | Delivery = null;
+  /** Of the newest entry that was read here. */
+  #appendedAt = new Date(0);
   #pausedMs: number | null = null;
   /** Nothing can be fetched; told by `next` once the inbox is empty and its wait is over. */
   #away: Error | null = null;
@@ -143,24 +145,26 @@ export class KafkaLane implements Lane {
     else if (this.#state === 'reading' && first === this.#ahead) this.#ahead = last + 1;
   }
 
-  #take({ page, last }: Fetched): Taken {
-    const count = this.#fitting(page);
+  #take({ page: whole, last }: Fetched): Taken {
+    const count = this.#fitting(whole);
+    const page = whole.first(count).appendedFrom(this.#appendedAt);
     const own = Math.min(count, page.countOwn(this.#given.systemId));
     this.#inbox.pushPage({ count: own, bytesOf: (index) => page.bytesOf(index), at: (index) => page.at(index) });
     const foreign = own < count ? page.at(own) : undefined;
     const newest = count > 0 ? page.at(count - 1) : undefined;
     if (newest !== undefined) {
       // Behind the last entry there may be records that are nobody's.
-      this.#ahead = (count === page.count ? last : Number(newest.position)) + 1;
+      this.#ahead = (count === whole.count ? last : Number(newest.position)) + 1;
       const { position: at, bytes, headers, appendedAt } = newest;
       // Its bytes are a part of the whole page.
       this.#last = { position: at, bytes: Buffer.from(bytes), headers, appendedAt };
+      this.#appendedAt = appendedAt;
       this.#given.onRead(newest);
     }
     if (foreign !== undefined) {
       this.#foreign = foreignSystem(this.partition, foreign);
       this.#rest();
-    } else if (count < page.count || !this.#wantsMore(AHEAD_ENTRIES_MAX, 1)) {
+    } else if (count < whole.count || !this.#wantsMore(AHEAD_ENTRIES_MAX, 1)) {
       this.#pausedMs = this.#given.clock.monotonicMs();
       this.#given.group.pause(this.partition);
     }
@@ -245,6 +249,9 @@ export class KafkaLane implements Lane {
       lost: this.lost,
       clock,
       bounds,
+      onRead: ({ appendedAt }) => {
+        if (appendedAt > this.#appendedAt) this.#appendedAt = appendedAt;
+      },
       readFrom: (offset) => group.readFrom(this.partition, offset),
       stopReading: () => group.pause(this.partition),
     });

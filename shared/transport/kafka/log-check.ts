@@ -15,6 +15,8 @@ export interface LogCheckGiven {
   readonly clock: Clock;
   /** Rejects when the broker is away. */
   readonly bounds: () => Promise<Bounds>;
+  /** The last known entry, as it stands in the log now. */
+  readonly onRead: (entry: Delivery) => void;
   /** Has records from this offset on given to `fetched`. */
   readonly readFrom: (offset: number) => void;
   readonly stopReading: () => void;
@@ -66,8 +68,9 @@ export class LogCheck {
 
   fetched({ page, first }: Fetched): void {
     const delivery = page.count > 0 ? page.at(0) : null;
-    if (delivery !== null && Number(delivery.position) === this.#anchor) this.#end({ kind: 'entry', delivery });
-    else this.skipped(first);
+    if (delivery === null || Number(delivery.position) !== this.#anchor) return this.skipped(first);
+    this.#given.onRead(delivery);
+    this.#end({ kind: 'entry', delivery });
   }
 
   skipped(first: number): void {

@@ -18,8 +18,7 @@ export class RecordReader {
   #raw: readonly RawEntry[] = [];
   #headers: Headers = Object.freeze({});
   #isBinary = false;
-  #appendedAt = new Date(0);
-  #beside: Beside = { headers: this.#headers, appendedAt: this.#appendedAt };
+  #beside: Beside = { headers: this.#headers, appendedAt: new Date(0) };
 
   /** In memory of its own: a broker's partitions come in one buffer, and a page may outlive its neighbours for long. */
   page(messages: readonly KafkaMessage[]): RecordPage {
@@ -40,17 +39,11 @@ export class RecordReader {
 
   #besideOf(message: KafkaMessage): Beside {
     const headers = this.#headersOf(message.headers ?? {});
-    const appendedAt = this.#appendedAtOf(message);
-    if (headers !== this.#beside.headers || appendedAt !== this.#beside.appendedAt)
-      this.#beside = { headers, appendedAt };
-    return this.#beside;
-  }
-
-  /** A broker's clock may be set back; the append time of a partition never goes back. */
-  #appendedAtOf(message: KafkaMessage): Date {
     const appendedMs = Number(message.timestamp);
-    if (appendedMs > this.#appendedAt.getTime()) this.#appendedAt = new Date(appendedMs);
-    return this.#appendedAt;
+    const { headers: before, appendedAt } = this.#beside;
+    if (headers !== before || appendedMs !== appendedAt.getTime())
+      this.#beside = { headers, appendedAt: new Date(appendedMs) };
+    return this.#beside;
   }
 
   #headersOf(raw: IHeaders): Headers {
@@ -89,6 +82,33 @@ export class RecordPage implements Page {
 
   bytesOf(index: number): number {
     return this.#block.bytesOf(index);
+  }
+
+  /** The first `count` of them, in memory of their own. */
+  first(count: number): RecordPage {
+    if (count >= this.count) return this;
+    const { block, offsets, besides, besideAt } = this.parts;
+    const starts = block.starts.slice(0, count);
+    const ends = block.ends.slice(0, count);
+    // They stand one behind the other; a Buffer's own slice is no copy.
+    const bytes = new Uint8Array(block.bytes.subarray(0, ends.at(-1) ?? 0));
+    return new RecordPage({
+      block: { bytes, starts, ends },
+      offsets: offsets.slice(0, count),
+      besides: besides.slice(0, (besideAt[count - 1] ?? -1) + 1),
+      besideAt: besideAt.slice(0, count),
+    });
+  }
+
+  /** A broker's clock may be set back; the append time of a partition never goes back, not behind that of the entry before these either. */
+  appendedFrom(before: Date): RecordPage {
+    let floor = before;
+    const besides = this.parts.besides.map((beside) => {
+      if (beside.appendedAt < floor) return { headers: beside.headers, appendedAt: floor };
+      floor = beside.appendedAt;
+      return beside;
+    });
+    return new RecordPage({ ...this.parts, besides });
   }
 
   /** How many, from the first on, are `system`'s: up to the first that another one published. */

@@ -130,17 +130,29 @@ describe('assignment', () => {
     });
   });
 
-  test('nobody is given what it is stuck in as long as another is not', () => {
+  test('nobody is given what it is stuck in as long as others are not, and have a share for it', () => {
     fc.assert(
-      fc.property(settledReaders, fc.nat(31), ({ partitions, owners, count }, at) => {
-        const stuckIn = at % partitions;
-        const held = Array.from({ length: count }, (_, reader) =>
-          owners.flatMap((owner, each) => (owner === reader && each !== stuckIn ? [each] : [])),
-        );
-        const own = assignSticky(readers(held, [[stuckIn]]), partitions).get('reader-0');
-        expect(own).not.toContain(stuckIn);
-      }),
+      fc.property(
+        settledReaders,
+        fc.uniqueArray(fc.nat(31), { minLength: 1 }),
+        ({ partitions, owners, count }, some) => {
+          const stuck = [...new Set(some.map((each) => each % partitions))];
+          const held = Array.from({ length: count }, (_, reader) =>
+            owners.flatMap((owner, each) => (owner === reader && !stuck.includes(each) ? [each] : [])),
+          );
+          const assigned = assignSticky(readers(held, [stuck]), partitions);
+          const own = assigned.get('reader-0') ?? [];
+          // Who must take one of them all the same has taken all the others.
+          const able = partitions - stuck.length;
+          expect(own.filter((each) => stuck.includes(each)).length).toBe(Math.max(0, own.length - able));
+        },
+      ),
+      { numRuns: 1_000 },
     );
+  });
+
+  test('two that are stuck are each taken over by another', () => {
+    expect([...assignSticky(readers([[], [], [1]], [[0, 2]]), 3).values()]).toEqual([[1], [0], [2]]);
   });
 
   test('claims of partitions that are not there are not heard', () => {

@@ -149,12 +149,20 @@ describe('a record', () => {
     expect(read({ a: Buffer.from('2'), A: Buffer.from('1') })).toEqual({ a: '1' });
   });
 
-  test('was never appended before the one before it', () => {
+  test('was never appended before the one before it, wherever that came from', () => {
+    const page = new RecordReader().page(['5000', '4000', '6000'].map((timestamp) => message({ timestamp })));
+    const times = (floor: number) =>
+      [0, 1, 2].map((at) => page.appendedFrom(new Date(floor)).at(at).appendedAt.getTime());
+    expect(times(0)).toEqual([5_000, 5_000, 6_000]);
+    expect(times(5_500)).toEqual([5_500, 5_500, 6_000]);
+    expect(times(9_000)).toEqual([9_000, 9_000, 9_000]);
+  });
+
+  test('has a time of its own also when it was fetched before together with later ones, and not taken', () => {
     const reader = new RecordReader();
-    const times = ['5000', '4000', '6000'].map((timestamp) =>
-      only(message({ timestamp }), reader).appendedAt.getTime(),
-    );
-    expect(times).toEqual([5_000, 5_000, 6_000]);
+    const fetched = (...timestamps: string[]) => reader.page(timestamps.map((timestamp) => message({ timestamp })));
+    fetched('1000', '2000', '9000');
+    expect(fetched('2000', '9000').appendedFrom(new Date(1_000)).at(0).appendedAt.getTime()).toBe(2_000);
   });
 });
 
@@ -198,6 +206,18 @@ describe('records that wait together', () => {
     const there = new RecordPage(structuredClone(page.parts, { transfer: transfer as ArrayBuffer[] }));
     expect([0, 1, 2, 3, 4].map((index) => said(there.at(index)))).toEqual(wanted);
     expect(block.bytes.byteLength).toBe(0);
+  });
+
+  test('are taken in part with no more memory than theirs', () => {
+    const page = new RecordReader().page([...two, ...odd]);
+    const whole = [0, 1, 2, 3, 4].map((index) => said(page.at(index)));
+    for (const count of [0, 1, 2, 3, 4, 5]) {
+      const part = page.first(count);
+      expect(part.count).toBe(count);
+      expect(Array.from({ length: count }, (_, index) => said(part.at(index)))).toEqual(whole.slice(0, count));
+    }
+    expect(page.first(1).parts.block.bytes.buffer.byteLength).toBe(5);
+    expect(page.first(1).parts.besides).toHaveLength(1);
   });
 
   test('are ours up to the first that another system published', () => {
