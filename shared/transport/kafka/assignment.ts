@@ -28,7 +28,11 @@ export function assignSticky(
   takeOver(claims, quotas, partitions);
   const kept = claims.map(({ id, own, stuck }) => ({ id, stuck, own: own.slice(0, quotas.get(id)) }));
   const assigned = new Set(kept.flatMap(({ own }) => own));
-  const all = Array.from({ length: partitions }, (_, at) => partitionAt(at));
+  // Those first that not everybody can read.
+  const contested = new Set(claims.flatMap(({ stuck }) => [...stuck]));
+  const all = Array.from({ length: partitions }, (_, at) => partitionAt(at)).sort(
+    (a, b) => Number(contested.has(b)) - Number(contested.has(a)) || a - b,
+  );
   const free = new Set(all.filter((each) => !assigned.has(each)));
   const fill = ({ id, own }: Claim, from: readonly Partition[]): void => {
     for (const each of from.slice(0, (quotas.get(id) ?? 0) - own.length)) {
@@ -65,19 +69,26 @@ function claimsOf(readers: readonly Reader[], partitions: number): readonly Clai
   });
 }
 
-/** Of what nobody reads because somebody is stuck in it, each goes to one who is not, as far as its share goes: to who took over least, and has least. */
+/**
+ * Of what nobody reads because somebody is stuck in it, each goes to one who is not, as far as its share goes: to who has most room, and
+ * has least of what somebody is stuck in.
+ */
 function takeOver(claims: readonly Claim[], quotas: ReadonlyMap<string, number>, partitions: number): void {
   const owned = new Set(claims.flatMap(({ own }) => own));
-  const tookOver = new Map<string, number>();
-  const count = (id: string): number => tookOver.get(id) ?? 0;
-  for (const each of new Set(claims.flatMap(({ stuck }) => [...stuck]).sort((a, b) => a - b))) {
+  const contested = new Set(claims.flatMap(({ stuck }) => [...stuck]).sort((a, b) => a - b));
+  const counts = new Map(claims.map(({ id, own }) => [id, own.filter((each) => contested.has(each)).length]));
+  const count = ({ id }: Claim): number => counts.get(id) ?? 0;
+  const quota = ({ id }: Claim): number => quotas.get(id) ?? 0;
+  // Who is at its share, or over it, gives up one of its own for what it takes over.
+  const room = (claim: Claim): number => Math.max(0, quota(claim) - claim.own.length);
+  for (const each of contested) {
     if (each >= partitions || owned.has(each)) continue;
     const [able] = claims
-      .filter(({ id, stuck }) => !stuck.has(each) && count(id) < (quotas.get(id) ?? 0))
-      .sort((a, b) => count(a.id) - count(b.id) || a.own.length - b.own.length);
+      .filter((claim) => !claim.stuck.has(each) && count(claim) < quota(claim))
+      .sort((a, b) => room(b) - room(a) || count(a) - count(b));
     if (able === undefined) continue;
     able.own.unshift(each);
-    tookOver.set(able.id, count(able.id) + 1);
+    counts.set(able.id, count(able) + 1);
   }
 }
 

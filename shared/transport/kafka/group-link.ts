@@ -3,6 +3,7 @@ import { Worker } from 'node:worker_threads';
 import type { Partition } from '../../command/identity.ts';
 import { asError, BrokenInvariant, unreachable, type OnelaneError } from '../../process/errors.ts';
 import { inTime, type Clock } from '../../process/time.ts';
+import { BrokerAway } from '../broker-away.ts';
 import type { Claims } from './assignment.ts';
 import type { Fetched, Taken } from './fetched.ts';
 import type { GroupNews } from './group.ts';
@@ -57,6 +58,7 @@ export class GroupLink {
 
   /** Rejects with a sentence when no broker can be reached at first; from then on it looks after itself. */
   async start(): Promise<void> {
+    if (this.#isClosing) throw new BrokerAway('the consumer group was left before it was joined');
     const { client, topic, groupId, partitions, sessionMs, fetch } = this.#given;
     const order: GroupOrder = { client, topic, groupId, partitions, sessionMs, fetch };
     const worker = new Worker(THREAD, { name: 'onelane-kafka', workerData: order, ...OPTIONS });
@@ -184,10 +186,11 @@ export class GroupLink {
     for (const { resolve } of this.#commits.values()) resolve();
     this.#commits.clear();
     this.#isClosed();
-    if (this.#isClosing) return;
-    const broken = new BrokenInvariant('the thread of the consumer group has ended', { cause });
-    if (this.#starting === null) throw broken;
-    this.#starting.reject(broken);
+    const broken = this.#isClosing
+      ? new BrokerAway('the consumer group was left while it was joined')
+      : new BrokenInvariant('the thread of the consumer group has ended', { cause });
+    if (this.#starting !== null) this.#starting.reject(broken);
+    else if (!this.#isClosing) throw broken;
   }
 
   #turnOf(partition: Partition): number {

@@ -151,6 +151,23 @@ describe('assignment', () => {
     );
   });
 
+  test('what somebody is stuck in is taken over by who has room for it, and nobody else moves', () => {
+    const held = [[0, 1], [4, 5, 6, 7], [8, 9, 10, 11], []];
+    expect([...assignSticky(readers(held, [[2, 3]]), 12).values()]).toEqual([
+      [0, 1, 7],
+      [4, 5, 6],
+      [8, 9, 10],
+      [3, 2, 11],
+    ]);
+  });
+
+  test('whoever comes after a lane stood still reads there, when the others have their shares', () => {
+    // The first one's were shared out among two others, and then it came back together with a fourth.
+    const held = [[], [0, 1, 4, 5], [2, 3, 6], []];
+    const [first = []] = [...assignSticky(readers(held, [[4, 5, 6]]), 7).values()];
+    expect(first.some((each) => [4, 5, 6].includes(each))).toBe(false);
+  });
+
   test('two that are stuck are each taken over by another', () => {
     expect([...assignSticky(readers([[], [], [1]], [[0, 2]]), 3).values()]).toEqual([[1], [0], [2]]);
   });
