@@ -23,16 +23,13 @@ export function assignSticky(
   readers: readonly Reader[],
   partitions: number,
 ): ReadonlyMap<string, readonly Partition[]> {
-  const claims = claimsOf(readers, partitions);
+  const contested = new Set(readers.flatMap(({ stuck }) => stuck));
+  const claims = claimsOf(readers, partitions, contested);
   const quotas = quotasOf(claims, partitions);
-  takeOver(claims, quotas, partitions);
+  takeOver(claims, quotas, contested, partitions);
   const kept = claims.map(({ id, own, stuck }) => ({ id, stuck, own: own.slice(0, quotas.get(id)) }));
   const assigned = new Set(kept.flatMap(({ own }) => own));
-  // Those first that not everybody can read.
-  const contested = new Set(claims.flatMap(({ stuck }) => [...stuck]));
-  const all = Array.from({ length: partitions }, (_, at) => partitionAt(at)).sort(
-    (a, b) => Number(contested.has(b)) - Number(contested.has(a)) || a - b,
-  );
+  const all = Array.from({ length: partitions }, (_, at) => partitionAt(at)).sort(contestedFirst(contested));
   const free = new Set(all.filter((each) => !assigned.has(each)));
   const fill = ({ id, own }: Claim, from: readonly Partition[]): void => {
     for (const each of from.slice(0, (quotas.get(id) ?? 0) - own.length)) {
@@ -57,31 +54,39 @@ interface Claim {
   readonly stuck: ReadonlySet<Partition>;
 }
 
-function claimsOf(readers: readonly Reader[], partitions: number): readonly Claim[] {
-  const stuck = new Set(readers.flatMap((reader) => reader.stuck));
+function claimsOf(readers: readonly Reader[], partitions: number, contested: ReadonlySet<Partition>): readonly Claim[] {
   const taken = new Set<Partition>();
   const sorted = [...readers].sort((a, b) => (a.id < b.id ? -1 : 1));
   return sorted.map((reader) => {
     const own = [...new Set(reader.held)].filter((each) => each < partitions && !taken.has(each));
     for (const each of own) taken.add(each);
-    own.sort((a, b) => Number(stuck.has(b)) - Number(stuck.has(a)) || a - b);
+    own.sort(contestedFirst(contested));
     return { id: reader.id, own, stuck: new Set(reader.stuck) };
   });
+}
+
+/** Those first that not everybody can read, then by number. */
+function contestedFirst(contested: ReadonlySet<Partition>): (a: Partition, b: Partition) => number {
+  return (a, b) => Number(contested.has(b)) - Number(contested.has(a)) || a - b;
 }
 
 /**
  * Of what nobody reads because somebody is stuck in it, each goes to one who is not, as far as its share goes: to who has most room, and
  * has least of what somebody is stuck in.
  */
-function takeOver(claims: readonly Claim[], quotas: ReadonlyMap<string, number>, partitions: number): void {
+function takeOver(
+  claims: readonly Claim[],
+  quotas: ReadonlyMap<string, number>,
+  contested: ReadonlySet<Partition>,
+  partitions: number,
+): void {
   const owned = new Set(claims.flatMap(({ own }) => own));
-  const contested = new Set(claims.flatMap(({ stuck }) => [...stuck]).sort((a, b) => a - b));
   const counts = new Map(claims.map(({ id, own }) => [id, own.filter((each) => contested.has(each)).length]));
   const count = ({ id }: Claim): number => counts.get(id) ?? 0;
   const quota = ({ id }: Claim): number => quotas.get(id) ?? 0;
   // Who is at its share, or over it, gives up one of its own for what it takes over.
   const room = (claim: Claim): number => Math.max(0, quota(claim) - claim.own.length);
-  for (const each of contested) {
+  for (const each of [...contested].sort((a, b) => a - b)) {
     if (each >= partitions || owned.has(each)) continue;
     const [able] = claims
       .filter((claim) => !claim.stuck.has(each) && count(claim) < quota(claim))

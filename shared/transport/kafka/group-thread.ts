@@ -11,7 +11,7 @@ import { refuseUnreadable } from './compression.ts';
 import type { Taken } from './fetched.ts';
 import { Group, type GroupListener } from './group.ts';
 import { heardError, sharedMs, tellError, type FromGroup, type GroupOrder, type ToGroup } from './group-messages.ts';
-import { RecordReader, type PageParts } from './records.ts';
+import { memoryOf, RecordReader } from './records.ts';
 
 // The far end of a GroupLink, which ends this thread.
 invariant(parentPort !== null, 'the group has a thread of its own');
@@ -167,10 +167,4 @@ async function close(): Promise<void> {
   messenger.letGo();
   await group.close();
   tell({ kind: 'closed' });
-}
-
-/** Handed over rather than copied. */
-function memoryOf({ block, offsets, besideAt }: PageParts): Transferable[] {
-  // Made by RecordReader, and shared with nobody.
-  return [block.bytes, block.starts, block.ends, offsets, besideAt].map(({ buffer }) => buffer as ArrayBuffer);
 }

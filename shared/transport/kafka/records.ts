@@ -66,6 +66,12 @@ export interface PageParts {
   readonly besideAt: Uint32Array;
 }
 
+/** All that is large about a page, for whoever hands it over rather than copies it. */
+export function memoryOf({ block, offsets, besideAt }: PageParts): ArrayBuffer[] {
+  // Made by RecordReader, and shared with nobody.
+  return [block.bytes, block.starts, block.ends, offsets, besideAt].map(({ buffer }) => buffer as ArrayBuffer);
+}
+
 /** Records that wait to be handed out. */
 export class RecordPage implements Page {
   readonly parts: PageParts;

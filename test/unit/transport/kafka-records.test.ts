@@ -5,7 +5,7 @@ import { HEADER, type Delivery, type Headers } from '../../../shared/command/ent
 import { newUuid } from '../../../shared/command/identity.ts';
 import { decodeDelivery } from '../../../shared/command/wire.ts';
 import { structuredBytes } from '../../../shared/transport/binary-mode.ts';
-import { RecordPage, RecordReader } from '../../../shared/transport/kafka/records.ts';
+import { memoryOf, RecordPage, RecordReader } from '../../../shared/transport/kafka/records.ts';
 
 const EVENT: Headers = {
   ce_specversion: '1.0',
@@ -200,12 +200,10 @@ describe('records that wait together', () => {
   test('are the same when their page has gone from one thread to another', () => {
     const page = new RecordReader().page([...two, ...odd]);
     const wanted = [0, 1, 2, 3, 4].map((index) => said(page.at(index)));
-    const { block, offsets, besideAt } = page.parts;
-    const transfer = [block.bytes, block.starts, block.ends, offsets, besideAt].map(({ buffer }) => buffer);
     // Memory that is shared could not be handed over, and none of it is.
-    const there = new RecordPage(structuredClone(page.parts, { transfer: transfer as ArrayBuffer[] }));
+    const there = new RecordPage(structuredClone(page.parts, { transfer: memoryOf(page.parts) }));
     expect([0, 1, 2, 3, 4].map((index) => said(there.at(index)))).toEqual(wanted);
-    expect(block.bytes.byteLength).toBe(0);
+    expect(page.parts.block.bytes.byteLength).toBe(0);
   });
 
   test('are taken in part with no more memory than theirs', () => {
